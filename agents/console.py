@@ -1,0 +1,134 @@
+"""What a terminal shows: a bar with the time left for every long stage, plain lines when nobody watches, score tables.
+
+    with screen.stage("train") as progress:
+        trainer.fit(progress)  # progress.update(done, total, loss=0.3)
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, TextIO
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as RichProgress
+from rich.table import Table
+
+from worldmodel.progress import Progress
+
+PLAIN_INTERVAL = 10.0
+"""Seconds between two lines where there is no terminal."""
+
+
+class BarProgress:
+    """A bar on a terminal: done of total, time taken, time left, and the loop's own fields."""
+
+    def __init__(self, bar: RichProgress, task: TaskID) -> None:
+        self.bar, self.task = bar, task
+
+    def update(self, done: int, total: int, **fields: str | float) -> None:
+        self.bar.update(self.task, completed=done, total=total, fields=escape(format_fields(fields)))
+
+
+class LineProgress:
+    """A plain line now and then: for logs and for continuous integration."""
+
+    def __init__(self, name: str, write: Callable[[str], Any], clock: Callable[[], float] = time.monotonic) -> None:
+        self.name, self.write, self.clock = name, write, clock
+        self.started = self.last = clock()
+        self.first: int | None = None
+
+    def update(self, done: int, total: int, **fields: str | float) -> None:
+        now = self.clock()
+        if self.first is None:
+            self.first = done - 1 if done else 0  # a resumed stage starts with work that this run did not pay for
+        if now - self.last < PLAIN_INTERVAL and done < total:
+            return
+        self.last = now
+        taken, fresh = now - self.started, done - self.first
+        when = format_seconds(taken)
+        if done < total and fresh > 0:
+            when = f"{format_seconds(taken / fresh * (total - done))} left"
+        self.write("  ".join(filter(None, (f"{self.name}: {done}/{total}, {when}", format_fields(fields)))))
+
+
+class Screen:
+    """Where the command line writes. `file` is for tests; the default is the standard output."""
+
+    def __init__(self, file: TextIO | None = None) -> None:
+        self.console = Console(file=file, highlight=False, soft_wrap=True)
+
+    def say(self, text: str) -> None:
+        """One line of plain text."""
+        self.console.print(text, markup=False)
+
+    def heading(self, text: str) -> None:
+        """A line that opens a stage."""
+        self.console.print(text, style="bold", markup=False)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[Progress]:
+        """A Progress for one long stage: a bar on a terminal, lines elsewhere."""
+        if not self.console.is_terminal:
+            yield LineProgress(name, self.say)
+            return
+        columns = (
+            TextColumn("{task.description:<9}"),
+            BarColumn(bar_width=28),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[fields]}"),
+        )
+        with RichProgress(*columns, console=self.console) as bar:
+            yield BarProgress(bar, bar.add_task(name, total=None, fields=""))
+
+    def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """A table whose first column is names and whose other columns are numbers."""
+        table = Table(title=title, title_justify="left", title_style="bold")
+        for i, column in enumerate(columns):
+            table.add_column(column, justify="left" if i == 0 else "right", no_wrap=True)
+        for row in rows:
+            table.add_row(*(escape(cell) for cell in row))
+        self.console.print(table, soft_wrap=False)
+
+    def scores(self, scores: Mapping[str, Any]) -> None:
+        """The score table of an evaluation, as `evaluate --json` writes it."""
+        columns = ("agent", "n", "cleared", "95 % interval", "objects", "dropped", "decision p50", "p95")
+        protocol = scores["protocol"]
+        self.table(f"Score (protocol {protocol['hash']})", columns, [score_row(n, s) for n, s in scores["agents"].items()])
+
+
+def score_row(name: str, score: Mapping[str, Any]) -> tuple[str, ...]:
+    """The cells of one agent's row: rates in percent, times in milliseconds."""
+    success, plan = score["success"], score["plan_ms"]
+    return (
+        name,
+        str(score["n"]),
+        f"{100 * success['rate']:.1f} %",
+        f"{100 * success['low']:.1f} to {100 * success['high']:.1f} %",
+        f"{100 * score['objects_cleared']:.1f} %",
+        f"{100 * score['dropped']:.1f} %",
+        f"{plan['p50']:.0f} ms",
+        f"{plan['p95']:.0f} ms",
+    )
+
+
+def format_fields(fields: Mapping[str, str | float]) -> str:
+    """`loss 0.123  episodes/s 4.1`."""
+    return "  ".join(f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in fields.items())
+
+
+def format_seconds(seconds: float) -> str:
+    """`42 s`, `3 min 05 s`, `1 h 02 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
