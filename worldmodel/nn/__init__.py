@@ -1,1 +1,1 @@
-"""TODO."""
+"""The layers that encoder, predictor and heads are built of."""

@@ -1,0 +1,110 @@
+"""Sensors -> latent tokens: a small convolutional encoder with one token for each place of a grid.
+
+    B batch   T time   K tokens a frame   D token width
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from worldmodel.errors import ConfigError
+from worldmodel.nn.norm import PlaceNorm
+from worldmodel.types import Observation, WorldSpec
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """What the encoder looks like."""
+
+    widths: tuple[int, ...] = (16, 32, 64, 64)
+    """Channels of each convolution. The first ones halve the picture until it is `grid` wide; the rest keep its size."""
+    grid: int = 8
+    """Places along each side of the picture: grid * grid tokens."""
+    token_dim: int = 16
+    """Width of a token, D."""
+    norm_momentum: float = 0.02
+    """Share of a new batch in the running statistics of the per-place normalisation."""
+
+
+class ImageTokenizer(nn.Module):
+    """Pictures uint8 (R, H, W, 3) -> tokens (R, grid * grid, D), not normalised yet."""
+
+    def __init__(self, config: EncoderConfig, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        height, width, channels = shape
+        halvings = math.log2(height / config.grid)
+        if height != width or halvings != int(halvings) or not 1 <= halvings <= len(config.widths):
+            raise ConfigError(
+                f"a picture of {height} x {width} cannot be halved to a grid of {config.grid} with {len(config.widths)} "
+                "convolutions; make the picture square, its side the grid times a power of two, and give enough widths"
+            )
+        layers: list[nn.Module] = []
+        for i, out in enumerate(config.widths):
+            stride = 2 if i < int(halvings) else 1
+            layers += [nn.Conv2d(channels, out, 4 if stride == 2 else 3, stride, padding=1), nn.ReLU()]
+            channels = out
+        layers.append(nn.Conv2d(channels, config.token_dim, 1))
+        self.layers = nn.Sequential(*layers).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Pictures are centred to [-1, 1] here, and only here."""
+        # (R, H, W, 3) seen as (R, 3, H, W) is channels_last already: no copy besides the conversion.
+        x = pixels.permute(0, 3, 1, 2).float().mul_(2 / 255).sub_(1)
+        return self.layers(x).flatten(2).transpose(1, 2)
+
+
+class VectorTokenizer(nn.Module):
+    """A vector (R, P) -> one token (R, 1, D)."""
+
+    mean: Tensor
+
+    def __init__(self, size: int, token_dim: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(size, 64), nn.SiLU(), nn.Linear(64, token_dim))
+
+    def forward(self, vector: Tensor) -> Tensor:
+        """(R, P) -> (R, 1, D)."""
+        return self.layers(vector.float()).unsqueeze(1)
+
+
+class TokenEncoder(nn.Module):
+    """Observation -> (B, T, K, D): the picture's places in row order, then one token for each vector sensor."""
+
+    def __init__(self, config: EncoderConfig, sensors: tuple[str, ...], spec: WorldSpec) -> None:
+        super().__init__()
+        images, vectors = select_sensors(sensors, spec)
+        self.image, self.vectors = images[0], vectors
+        self.tokenize_image = ImageTokenizer(config, spec.sensors[self.image].shape)
+        self.tokenize_vectors = nn.ModuleDict(
+            {key: VectorTokenizer(math.prod(spec.sensors[key].shape), config.token_dim) for key in vectors}
+        )
+        self.num_tokens = config.grid**2 + len(vectors)
+        self.norm = PlaceNorm(self.num_tokens, config.token_dim, config.norm_momentum)
+
+    def forward(self, obs: Observation) -> Tensor:
+        """(B, T, K, D) float32, each place of unit variance over the data."""
+        pixels = obs[self.image]
+        batch, time = pixels.shape[:2]
+        tokens = [self.tokenize_image(pixels.flatten(0, 1))]
+        tokens += [self.tokenize_vectors[key](obs[key].flatten(0, 1).flatten(1)) for key in self.vectors]
+        z = self.norm(torch.cat(tokens, dim=1) if len(tokens) > 1 else tokens[0])
+        return z.unflatten(0, (batch, time))
+
+
+def select_sensors(sensors: tuple[str, ...], spec: WorldSpec) -> tuple[list[str], list[str]]:
+    """Keys of the image (exactly one) and of the vectors. Raises ConfigError for unknown or privileged sensors."""
+    images, vectors = [], []
+    for key in sensors:
+        if key not in spec.sensors:
+            raise ConfigError(f"unknown sensor {key!r}; the world has {', '.join(sorted(spec.sensors))}")
+        sensor = spec.sensors[key]
+        if sensor.privileged:
+            raise ConfigError(f"sensor {key!r} is privileged: no robot could see it, so the encoder may not; remove it from sensors")
+        (images if sensor.kind == "image" else vectors).append(key)
+    if len(images) != 1:
+        raise ConfigError(f"the encoder needs exactly one image among its sensors, got {images} of {list(sensors)}")
+    return images, vectors

@@ -1,0 +1,37 @@
+"""Normalisation of tokens over the batch at their own place.
+
+Pooled over places, tokens would spend their variance on saying where they are, and a still background would drown the few
+places where something happens. So each (place, channel) has its own mean and variance over batch and time.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class PlaceNorm(nn.Module):
+    """Batch normalisation without affine parameters, statistics per (place, channel); running ones when not training."""
+
+    mean: Tensor
+    variance: Tensor
+    num_updates: Tensor
+
+    def __init__(self, num_places: int, width: int, momentum: float = 0.02, eps: float = 1e-4) -> None:
+        super().__init__()
+        self.momentum, self.eps = momentum, eps
+        self.register_buffer("mean", torch.zeros(num_places * width))
+        self.register_buffer("variance", torch.ones(num_places * width))
+        self.register_buffer("num_updates", torch.zeros((), dtype=torch.int64))
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Normalised tokens in float32, same shape as z (..., K, D)."""
+        flat = z.float().reshape(-1, self.mean.numel())  # (rows, K*D)
+        momentum = 0.0
+        if self.training:
+            self.num_updates += 1
+            # A plain average at first, so that a short run does not end on the initial values.
+            momentum = max(self.momentum, 1.0 / self.num_updates.item())
+        out = F.batch_norm(flat, self.mean, self.variance, training=self.training, momentum=momentum, eps=self.eps)
+        return out.reshape(z.shape)
