@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from agents import gl
+from agents.console import Screen
 from worldmodel.errors import WorldModelError
 
 MIN_FREE_GB = 3.0
@@ -135,6 +136,13 @@ def examine(checks: dict[str, Callable[[], str]] | None = None) -> list[Check]:
             text = str(error) if isinstance(error, WorldModelError) else f"{type(error).__name__}: {error}"
             results.append(Check(name, False, " ".join(text.split())))
     return results
+
+
+def show(checks: list[Check], screen: Screen) -> int:
+    """One line a check; the exit code is 0 when all is well and 2 when there is something to do."""
+    for check in checks:
+        screen.say(f"{check.name:<8}{'ok' if check.ok else 'NOT OK':<8}{check.detail}")
+    return 0 if all(check.ok for check in checks) else 2
 
 
 def _import(name: str, remedy: str) -> Any:

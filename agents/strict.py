@@ -212,7 +212,7 @@ def _dataclasses_in(hint: Any) -> list[type]:
 
 def _parse(text: str, source: str) -> Any:
     try:
-        return yaml.load(text, Loader=_Loader)  # a subclass of SafeLoader: plain values only
+        return _Loader(text).get_single_data()  # a SafeLoader: plain values only
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         place = f" line {mark.line + 1}, column {mark.column + 1}" if mark else ""

@@ -1,0 +1,194 @@
+"""The words of the command line: what `worldmodel COMMAND --flags key=value` is read into.
+
+tyro reads them; what it says about a slip is brought down to one line here. Nothing heavy is imported, so that `--help`
+answers at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from worldmodel.errors import ConfigError, unknown_name
+
+DESCRIPTION = """Learn a latent world model from recorded rollouts, plan in it, and clear the table in MuJoCo.
+Settings come from a YAML file and from key=value words, such as train.num_steps=2000.
+--debug anywhere (or WORLDMODEL_DEBUG=1) shows the traceback of an error."""
+
+Number = Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint="")]
+Folder = Annotated[Path, tyro.conf.arg(metavar="FOLDER")]
+Overrides = Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="[key=value ...]", help_behavior_hint="")]
+
+
+@dataclass(frozen=True)
+class Demo:
+    """Record, train, evaluate and report, once through; run it again after Ctrl-C and it goes on."""
+
+    out: Folder = Path("runs/demo")
+    """Run folder; its dataset goes into FOLDER/data."""
+    config: Annotated[Path, tyro.conf.arg(metavar="FILE.yaml")] = Path("configs/demo.yaml")
+    """Experiment file."""
+    overrides: Overrides = ()
+    """Settings that differ from the file's."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """Record rollouts as a dataset in the LeRobot v3 layout."""
+
+    config: Annotated[Path, tyro.conf.arg(metavar="FILE.yaml")]
+    """Experiment file."""
+    episodes: Number = None
+    """Episodes in all; those already in the folder count."""
+    seed: Number = None
+    """Which sequence of episodes."""
+    workers: Number = None
+    """Processes."""
+    out: Annotated[Path | None, tyro.conf.arg(metavar="DATA", help_behavior_hint="")] = None
+    """Dataset folder; data/NAME-OF-THE-CONFIG unless told."""
+    overrides: Overrides = ()
+    """Settings that differ from the file's."""
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train a world model on a dataset, then fit its heads."""
+
+    config: Annotated[Path, tyro.conf.arg(metavar="FILE.yaml")]
+    """Experiment file."""
+    data: Annotated[Path, tyro.conf.arg(metavar="DATA")]
+    """Dataset folder that `record` wrote."""
+    out: Annotated[Path | None, tyro.conf.arg(metavar="RUN", help_behavior_hint="")] = None
+    """Run folder; runs/NAME-OF-THE-CONFIG unless told."""
+    resume: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Go on with the run that is in the folder."""
+    overrides: Overrides = ()
+    """Settings that differ from the file's."""
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Score agents on held-out starts, the same ones for each agent."""
+
+    run: Annotated[Path, tyro.conf.arg(metavar="RUN")]
+    """Run folder that `train` wrote."""
+    episodes: Number = None
+    """Episodes an agent."""
+    seed: Number = None
+    """Which sequence of starts."""
+    agents: Annotated[str, tyro.conf.arg(metavar="NAMES")] = "random,worldmodel,expert"
+    """Names with commas between."""
+    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None
+    """Also write the scores here."""
+    overrides: Overrides = ()
+    """Settings that differ from the run's: env, planner, cost and evaluate."""
+
+
+@dataclass(frozen=True)
+class Play:
+    """Act through one episode and film it."""
+
+    run: Annotated[Path, tyro.conf.arg(metavar="RUN")]
+    """Run folder that `train` wrote."""
+    seed: Annotated[int, tyro.conf.arg(metavar="N")] = 0
+    """Seed of the environment's reset."""
+    video: Annotated[Path | None, tyro.conf.arg(metavar="FILE.mp4", help_behavior_hint="")] = None
+    """Film; RUN/videos/play-SEED.mp4 unless told."""
+    overrides: Overrides = ()
+    """Settings that differ from the run's: env, planner and cost."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """Write RUN/report.html: curves, pictures and scores."""
+
+    run: Annotated[Path, tyro.conf.arg(metavar="RUN")]
+    """Run folder."""
+
+
+@dataclass(frozen=True)
+class Inspect:
+    """What is in a dataset or a run, is it whole, does it fit its environment."""
+
+    path: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="DATA|RUN")]
+    """Dataset or run folder."""
+
+
+@dataclass(frozen=True)
+class Doctor:
+    """Is this machine ready: Python, torch and device, GL, video, W&B, disk."""
+
+
+Command = Demo | Record | Train | Evaluate | Play | Report | Inspect | Doctor
+_COMMANDS = {
+    "demo": Demo,
+    "record": Record,
+    "train": Train,
+    "evaluate": Evaluate,
+    "play": Play,
+    "report": Report,
+    "inspect": Inspect,
+    "doctor": Doctor,
+}
+
+
+def parse(words: Sequence[str]) -> Command:
+    """The command that the words ask for. ConfigError in one line for a slip; SystemExit(0) after --help."""
+    if words and not words[0].startswith("-") and words[0] not in _COMMANDS:
+        raise ConfigError(unknown_name("command", words[0], _COMMANDS))
+    complaint = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(complaint):
+            return tyro.extras.subcommand_cli_from_dict(
+                _COMMANDS,
+                args=_overrides_last(words),
+                prog="worldmodel",
+                description=DESCRIPTION,
+                config=(tyro.conf.HelptextFromCommentsOff,),
+            )
+    except SystemExit as leave:
+        if not leave.code:
+            raise
+        raise ConfigError(_one_line(complaint.getvalue())) from None
+
+
+def _overrides_last(words: Sequence[str]) -> list[str]:
+    """The words with every key=value that is no flag's value moved to the end, where the parser wants them."""
+    flags, overrides = [], []
+    for i, word in enumerate(words):
+        after_flag = i > 0 and words[i - 1].startswith("--") and "=" not in words[i - 1] and words[i - 1] != "--resume"
+        (overrides if re.match(r"[A-Za-z_][\w.]*=", word) and not after_flag else flags).append(word)
+    return flags + overrides
+
+
+def _one_line(box: str) -> str:
+    """tyro's box of several lines as one sentence."""
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", box)
+    sections: list[list[str]] = [[]]
+    for line in plain.splitlines():
+        text = line.strip().strip("│").strip()
+        if not text or text[0] in "╭╰":
+            continue
+        if set(text) == {"─"}:
+            sections.append([])
+        else:
+            sections[-1].append(text)
+    message = " ".join(sections[0])
+    hint = next((s[1].split()[0] for s in sections[1:] if len(s) > 1 and s[0].startswith("Perhaps you meant")), "")
+    if value := re.match(r"Error parsing (\S+): .*?(?:\['|base 10: ')(.*?)'", message):
+        message = f"{value[1]}: expected a number, got {value[2]!r}"
+    elif missing := re.match(r"Missing from (worldmodel \w+): +(--\S+ \S+|\S+)", message):
+        message = f"{missing[1]} needs {missing[2]}"
+    elif empty := re.match(r"Missing value for argument '(.*?)'", message):
+        message = f"{empty[1]} needs a value"
+    message = message[:1].lower() + message[1:]
+    return f"{message.rstrip('.')}; {f'did you mean {hint}?' if hint else 'see worldmodel --help'}"
+
+

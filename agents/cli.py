@@ -1,0 +1,86 @@
+"""The composition root: the only file that knows configurations, environments, models and agents together.
+
+    worldmodel COMMAND [--flags] [key=value ...]        # also: python -m worldmodel
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from agents import arguments
+from worldmodel.errors import ConfigError, WorldModelError
+
+if TYPE_CHECKING:
+    import gymnasium
+
+    from agents.experiment import EnvConfig
+
+USER_MISTAKE, BUG, INTERRUPTED = 2, 1, 130
+"""Exit codes."""
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code: 0, 2 for a user's mistake, 130 after Ctrl-C; one line says why."""
+    given = list(sys.argv[1:] if words is None else words)
+    debug = "--debug" in given or os.environ.get("WORLDMODEL_DEBUG") == "1"
+    try:
+        return run(arguments.parse([word for word in given if word != "--debug"] or ["--help"]))
+    except KeyboardInterrupt as stop:
+        _last_words(f"interrupted: {stop or 'run the same command again'}", debug)
+        return INTERRUPTED
+    except BrokenPipeError:  # `worldmodel inspect DATA | head`: nobody reads on
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (WorldModelError, OSError) as error:
+        _last_words(f"error: {error}", debug)
+        return USER_MISTAKE
+    except Exception as error:
+        _last_words(f"error: {type(error).__name__}: {error}; this is a bug, --debug shows where", debug)
+        return BUG
+
+
+def run(command: arguments.Command) -> int:
+    """Do what the command says and return the exit code."""
+    from agents import gl
+    from agents.console import Screen
+
+    gl.choose_backend()
+    screen = Screen()
+    if isinstance(command, arguments.Doctor):
+        from agents import doctor
+
+        return doctor.show(doctor.examine(), screen)
+    from agents import commands
+
+    return commands.run(command, make_env, screen)
+
+
+def make_env(config: EnvConfig, **overrides: Any) -> gymnasium.Env:
+    """The environment of a configuration, `overrides` over its keyword arguments. ConfigError when it cannot be made."""
+    from agents import gl
+
+    gl.require_context()
+    import gymnasium
+
+    import envs
+
+    assert envs.TABLE_CLEAR  # importing it registered the ids
+    try:
+        return gymnasium.make(config.id, disable_env_checker=True, **{**config.kwargs, **overrides})
+    # Gymnasium's own complaints, an unknown keyword argument, or a value that the environment refuses.
+    except (gymnasium.error.Error, TypeError, ValueError) as error:
+        raise ConfigError(f"env {config.id!r} cannot be made: {error}") from error
+
+
+def _last_words(text: str, debug: bool) -> None:
+    if debug:
+        traceback.print_exc()
+    print(" ".join(text.split()), file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
