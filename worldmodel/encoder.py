@@ -1,6 +1,6 @@
 """Sensors -> latent tokens: a small convolutional encoder with one token for each place of a grid.
 
-    B batch   T time   K tokens a frame   D token width
+B batch   T time   K tokens a frame   D token width
 """
 
 from __future__ import annotations
@@ -103,7 +103,9 @@ def select_sensors(sensors: tuple[str, ...], spec: WorldSpec) -> tuple[list[str]
             raise ConfigError(f"unknown sensor {key!r}; the world has {', '.join(sorted(spec.sensors))}")
         sensor = spec.sensors[key]
         if sensor.privileged:
-            raise ConfigError(f"sensor {key!r} is privileged: no robot could see it, so the encoder may not; remove it from sensors")
+            raise ConfigError(
+                f"sensor {key!r} is privileged: no robot could see it, so the encoder may not; remove it from sensors"
+            )
         (images if sensor.kind == "image" else vectors).append(key)
     if len(images) != 1:
         raise ConfigError(f"the encoder needs exactly one image among its sensors, got {images} of {list(sensors)}")

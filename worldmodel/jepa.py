@@ -1,6 +1,6 @@
 """The world model: an encoder, and a predictor that works on what the encoder says.
 
-    B batch   T time   H horizon   N candidates   K tokens a frame   D latent width   A action dim
+B batch   T time   H horizon   N candidates   K tokens a frame   D latent width   A action dim
 """
 
 from __future__ import annotations
@@ -59,7 +59,9 @@ class JEPA(nn.Module):
             return first
         # Later frames see exactly the last `context` frames, as in a rollout. (A banded mask would see further back,
         # by one context a block.)
-        rest = [self.step(z[:, t + 1 - context : t + 1], actions[:, t + 1 - context : t + 1]) for t in range(context, num_frames)]
+        rest = [
+            self.step(z[:, t + 1 - context : t + 1], actions[:, t + 1 - context : t + 1]) for t in range(context, num_frames)
+        ]
         return torch.cat([first, torch.stack(rest, dim=1)], dim=1)
 
     def step(self, z: Latent, actions: Tensor) -> Tensor:

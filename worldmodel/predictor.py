@@ -1,6 +1,6 @@
 """Latent and action -> next latent: a transformer over the places of a frame, and over a few frames.
 
-    B batch   T time   K tokens a frame   D latent width   A action dim   C transformer width   G grid side   m merge
+B batch   T time   K tokens a frame   D latent width   A action dim   C transformer width   G grid side   m merge
 """
 
 from __future__ import annotations
@@ -56,7 +56,9 @@ class Predictor(nn.Module):
         relative = config.action == "relative" or (
             config.action == "auto" and len(action.points) >= 2 and action.image_from_action is not None
         )
-        self.action = RelativeAction(action, grid, config.action_width) if relative else VectorAction(action, config.action_width)
+        self.action = (
+            RelativeAction(action, grid, config.action_width) if relative else VectorAction(action, config.action_width)
+        )
         self.frame_action = VectorAction(action, config.cond_dim)
 
         patch = config.merge**2
@@ -78,7 +80,7 @@ class Predictor(nn.Module):
 
     def forward(self, z: Tensor, actions: Tensor) -> Tensor:
         """z (B, T, K, D) and actions (B, T, A) -> z of the frame after each, (B, T, K, D); frame t sees frames <= t."""
-        batch, time, num_tokens, _ = z.shape
+        batch, time = z.shape[:2]
         places = self.grid**2
         spatial, extra = z[:, :, :places], z[:, :, places:]
 

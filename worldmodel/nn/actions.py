@@ -6,6 +6,8 @@ it lies along and across it, and how deep in the swept strip. `VectorAction` giv
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
@@ -80,7 +82,7 @@ class RelativeAction(nn.Module):
         for i, j in self.points:
             point = torch.stack([actions[..., i], actions[..., j], torch.ones_like(actions[..., i])], dim=-1)
             visited.append((point.unsqueeze(-2) * self.affine).sum(-1))  # (..., 2) right, down
-        legs = [stroke_features(a, b, self.centres) for a, b in zip(visited[:-1], visited[1:], strict=True)]
+        legs = [stroke_features(a, b, self.centres) for a, b in pairwise(visited)]
         plain = (2 * (actions - self.low) / (self.high - self.low) - 1).unsqueeze(-2)
         return torch.cat([*legs, plain.expand(*legs[0].shape[:-1], plain.shape[-1])], dim=-1)
 

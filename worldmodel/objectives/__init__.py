@@ -54,7 +54,9 @@ class Objective(nn.Module):
         """Loss (scalar) and its detached terms: pred, rollout, copy, sigreg and, where it is used, inverse."""
         c = self.config
         z = model.encode(window.observations)
-        errors = prediction_errors(model, z, window.actions, c.rollout_steps if c.rollout_coef > 0 else 1, c.stop_gradient_target)
+        errors = prediction_errors(
+            model, z, window.actions, c.rollout_steps if c.rollout_coef > 0 else 1, c.stop_gradient_target
+        )
         loss = c.prediction_coef * errors.one_step + c.rollout_coef * errors.rollout
         terms = {"pred": errors.one_step, "rollout": errors.rollout, "copy": errors.copy}
         if c.sigreg_coef > 0:

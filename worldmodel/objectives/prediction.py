@@ -1,6 +1,6 @@
 """Errors of predicted latents: after one action from a real latent, and after several from an imagined one.
 
-    B batch   T time   K tokens a frame   D latent width
+B batch   T time   K tokens a frame   D latent width
 """
 
 from __future__ import annotations
@@ -36,7 +36,9 @@ def prediction_errors(
     """
     num_transitions = actions.shape[1]
     if not 1 <= rollout_steps <= num_transitions:
-        raise ValueError(f"a rollout of {rollout_steps} steps needs windows of {rollout_steps + 1} frames, got {num_transitions + 1}")
+        raise ValueError(
+            f"a rollout of {rollout_steps} steps needs windows of {rollout_steps + 1} frames, got {num_transitions + 1}"
+        )
     target = z.detach() if stop_gradient_target else z
     predicted = model.predict(z[:, :-1], actions)  # (B, T - 1, K, D)
     one_step = F.mse_loss(predicted, target[:, 1:])

@@ -1,0 +1,26 @@
+"""What the progress head finds on frames it never saw: position error and status accuracy, encoded and imagined."""
+
+from __future__ import annotations
+
+import torch
+
+from worldmodel.heads.fit import LabelledWindows, labelled_latents, progress_metrics
+from worldmodel.heads.progress import ProgressHead
+from worldmodel.jepa import JEPA
+
+
+def probe(
+    model: JEPA,
+    head: ProgressHead,
+    windows: LabelledWindows,
+    generator: torch.Generator,
+    num_frames: int = 1000,
+    max_steps: int = 2,
+) -> dict[str, float]:
+    """position_cm_H (mean over objects on the table) and status_accuracy_H for H = 0..max_steps actions ahead.
+
+    `windows` should be of episodes on which neither the model nor the head was fitted.
+    """
+    head.eval()
+    data, _, _ = labelled_latents(model, windows, num_frames, max_steps, generator)
+    return progress_metrics(head, data)

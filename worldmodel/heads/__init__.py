@@ -1,0 +1,31 @@
+"""What is read off a frozen latent: progress (planning's cost), and a picture."""
+
+from __future__ import annotations
+
+from worldmodel.heads.fit import FittedHeads, HeadsConfig, LabelledWindows, fit_heads
+from worldmodel.heads.picture import PictureHead, PictureHeadConfig
+from worldmodel.heads.progress import (
+    ABSENT,
+    IN_BIN,
+    ON_FLOOR,
+    ON_TABLE,
+    STATUS_NAMES,
+    ProgressHead,
+    ProgressHeadConfig,
+)
+
+__all__ = [
+    "ABSENT",
+    "IN_BIN",
+    "ON_FLOOR",
+    "ON_TABLE",
+    "STATUS_NAMES",
+    "FittedHeads",
+    "HeadsConfig",
+    "LabelledWindows",
+    "PictureHead",
+    "PictureHeadConfig",
+    "ProgressHead",
+    "ProgressHeadConfig",
+    "fit_heads",
+]

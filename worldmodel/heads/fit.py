@@ -1,0 +1,302 @@
+"""Fitting the heads on a frozen world model, from a small labelled share of frames.
+
+One frame of each drawn window is labelled, and that label is used for every latent of that frame: the encoded one, and
+those imagined from the unlabelled frames one and two actions before it. So the head is calibrated on what it will judge
+when planning, and no label is used beyond the counted frames.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from worldmodel.errors import DataError
+from worldmodel.heads.picture import PictureHead, PictureHeadConfig
+from worldmodel.heads.progress import ON_TABLE, ProgressHead, ProgressHeadConfig
+from worldmodel.jepa import JEPA
+from worldmodel.progress import NoProgress, Progress
+from worldmodel.types import Window
+
+logger = logging.getLogger(__name__)
+
+
+class LabelledWindows(Protocol):
+    """Windows of consecutive frames with the labels status (B, T, O) and position (B, T, O, 2)."""
+
+    @property
+    def num_windows(self) -> int:
+        """How many there are."""
+        ...
+
+    def batch(self, indices: np.ndarray) -> Window:
+        """The windows of these indices."""
+        ...
+
+
+@dataclass(frozen=True)
+class HeadsConfig:
+    """How the heads are fitted."""
+
+    num_labelled_frames: int = 2000
+    """Labelled frames used in all, held-out ones included."""
+    max_steps_ahead: int = 2
+    """Labels are used for latents imagined up to so many actions ahead."""
+    progress_steps: int = 3000
+    """Optimiser steps of the progress head."""
+    progress_width: int = 64
+    """Channels of the progress head."""
+    batch_size: int = 256
+    """Latents a step."""
+    learning_rate: float = 2e-3
+    """Peak of the one-cycle schedule."""
+    weight_decay: float = 0.02
+    """AdamW weight decay."""
+    latent_noise: float = 0.1
+    """Standard deviation of the noise added to latents (which have unit variance)."""
+    token_dropout: float = 0.02
+    """Share of tokens set to zero."""
+    position_coef: float = 4.0
+    """Weight of the position error beside the status error."""
+    held_out: float = 0.1
+    """Share of the labelled episodes that choose the best head and are never trained on."""
+    picture_steps: int = 400
+    """Optimiser steps of the picture head; zero leaves it untrained."""
+    picture_width: int = 64
+    """Channels of the picture head."""
+
+
+@dataclass(frozen=True)
+class FittedHeads:
+    """The heads, and how well they do on the held-out labelled frames."""
+
+    progress: ProgressHead
+    """Status and position."""
+    picture: PictureHead
+    """Latent -> picture."""
+    num_labelled_frames: int
+    """Distinct labelled frames that were used, held-out ones included."""
+    metrics: dict[str, float]
+    """position_cm_H and status_accuracy_H at H actions ahead (0: encoded), picture_mse."""
+
+
+@dataclass(frozen=True)
+class LabelledLatents:
+    """Latents of R frames with their labels; `steps` tells how many actions ahead each was imagined."""
+
+    z: Tensor
+    """(R, K, D)."""
+    status: Tensor
+    """(R, O) int64."""
+    position: Tensor
+    """(R, O, 2) [m]."""
+    steps: Tensor
+    """(R,) int64; 0 for encoded frames."""
+    episode: Tensor
+    """(R,) int64."""
+
+    def select(self, rows: Tensor) -> LabelledLatents:
+        """These rows (indices or a mask)."""
+        return LabelledLatents(self.z[rows], self.status[rows], self.position[rows], self.steps[rows], self.episode[rows])
+
+
+@torch.no_grad()
+def labelled_latents(
+    model: JEPA, windows: LabelledWindows, num_frames: int, max_steps: int, generator: torch.Generator, batch_size: int = 128
+) -> tuple[LabelledLatents, int, Tensor]:
+    """Latents of `num_frames` distinct labelled frames, how many frames that were, and their pictures (R, H, W, 3).
+
+    The pictures are in the order of the rows with steps == 0.
+    Sets the model to eval mode. Raises DataError when the windows have no labels.
+    """
+    model.eval()
+    device = next(model.parameters()).device
+    order = torch.randperm(windows.num_windows, generator=generator).numpy()
+    seen: set[tuple[int, int]] = set()
+    parts: list[LabelledLatents] = []
+    pictures: list[Tensor] = []
+    for start in range(0, len(order), batch_size):
+        if len(seen) >= num_frames:
+            break
+        window = windows.batch(np.sort(order[start : start + batch_size]))
+        if not {"status", "position"} <= window.labels.keys():
+            raise DataError(f"heads need the labels status and position, the windows have {sorted(window.labels) or 'none'}")
+        z = model.encode({key: value.to(device) for key, value in window.observations.items()})
+        actions = window.actions.to(device)
+        num_rows, time = z.shape[:2]
+        # Which frame of each window is labelled: mostly the last, which can be imagined from the furthest.
+        at = torch.randint(0, 2 * time, (num_rows,), generator=generator).clamp_max(time - 1)
+        fresh = []
+        for row in range(num_rows):
+            key = (int(window.episode_index[row]), int(window.frame_index[row] + at[row]))
+            if key not in seen and len(seen) < num_frames:
+                seen.add(key)
+                fresh.append(row)
+        chosen = torch.tensor(fresh, dtype=torch.int64)
+        pictures.append(window.observations[model.encoder.image][chosen, at[chosen]])
+        for ahead in range(max_steps + 1):
+            rows = chosen[at[chosen] >= ahead]
+            latents = _latents_at(model, z[rows.to(device)], actions[rows.to(device)], at[rows], ahead)
+            parts.append(
+                LabelledLatents(
+                    latents,
+                    window.labels["status"][rows, at[rows]].long().to(device),
+                    window.labels["position"][rows, at[rows]].float().to(device),
+                    torch.full((len(rows),), ahead, device=device),
+                    window.episode_index[rows].to(device),
+                )
+            )
+    names = ("z", "status", "position", "steps", "episode")
+    return LabelledLatents(*(torch.cat([getattr(p, name) for p in parts]) for name in names)), len(seen), torch.cat(pictures)
+
+
+def _latents_at(model: JEPA, z: Tensor, actions: Tensor, at: Tensor, ahead: int) -> Tensor:
+    """Latents (R, K, D) of the frames `at` (R,) of z (R, T, K, D), imagined from `ahead` actions before."""
+    out = torch.empty_like(z[:, 0])
+    for frame in at.unique().tolist():
+        rows = (at == frame).nonzero().squeeze(1).to(z.device)
+        first = frame - ahead
+        if ahead == 0:
+            out[rows] = z[rows, frame]
+        else:
+            future = actions[rows, first:frame].unsqueeze(1)
+            out[rows] = model.rollout(z[rows, : first + 1], future, actions[rows, :first])[:, 0, -1]
+    return out
+
+
+def progress_loss(head: ProgressHead, z: Tensor, status: Tensor, position: Tensor, position_coef: float) -> Tensor:
+    """Cross entropy of the status, and smooth L1 of the normalised position of objects on the table."""
+    logits, guess = head(z)
+    loss = F.cross_entropy(logits.flatten(0, -2), status.flatten())
+    error = F.smooth_l1_loss(guess / head.position_scale, position / head.position_scale, reduction="none", beta=0.05).sum(-1)
+    on_table = (status == ON_TABLE).float()
+    return loss + position_coef * (error * on_table).sum() / on_table.sum().clamp_min(1)
+
+
+@torch.no_grad()
+def progress_metrics(head: ProgressHead, data: LabelledLatents) -> dict[str, float]:
+    """Mean position error [cm] of objects on the table, and the share of right statuses, for each number of steps ahead."""
+    logits, guess = head(data.z)
+    metrics = {}
+    for ahead in data.steps.unique().tolist():
+        rows = data.steps == ahead
+        on_table = data.status[rows] == ON_TABLE
+        error = (guess[rows] - data.position[rows]).norm(dim=-1)[on_table]
+        metrics[f"position_cm_{ahead}"] = 100 * float(error.mean()) if len(error) else float("nan")
+        metrics[f"status_accuracy_{ahead}"] = float((logits[rows].argmax(-1) == data.status[rows]).float().mean())
+    return metrics
+
+
+def fit_heads(
+    model: JEPA,
+    windows: LabelledWindows,
+    config: HeadsConfig,
+    generator: torch.Generator,
+    progress: Progress | None = None,
+) -> FittedHeads:
+    """Both heads, fitted on the frozen model; `windows` need at least max_steps_ahead + 1 frames, and labels.
+
+    The model is left in eval mode and its weights are untouched.
+    """
+    listener = progress if progress is not None else NoProgress()
+    data, num_labelled, pictures = labelled_latents(
+        model, windows, config.num_labelled_frames, config.max_steps_ahead, generator
+    )
+    encoder, action = model.config.encoder, model.spec.action
+    head = ProgressHead(
+        ProgressHeadConfig(
+            encoder.grid, encoder.token_dim, data.status.shape[-1], config.progress_width, action.image_from_action
+        )
+    ).to(data.z.device)
+    head.set_position_scale(data.position[data.status == ON_TABLE])
+    episodes = data.episode.unique()
+    order = torch.randperm(len(episodes), generator=generator).to(episodes.device)
+    held_out = torch.isin(data.episode, episodes[order[: max(1, round(config.held_out * len(episodes)))]])
+    train, check = data.select(~held_out), data.select(held_out)
+    total = config.progress_steps + config.picture_steps
+
+    def told(done: int, **fields: float) -> None:
+        listener.update(done, total, **fields)
+
+    head = _fit_progress(head, train, check, config, generator, told)
+    metrics = progress_metrics(head, check)
+    picture = PictureHead(
+        PictureHeadConfig(
+            encoder.grid, encoder.token_dim, model.spec.sensors[model.encoder.image].shape[0], config.picture_width
+        )
+    ).to(data.z.device)
+    encoded = data.z[data.steps == 0]
+    metrics["picture_mse"] = _fit_picture(
+        picture, encoded, pictures, config, generator, lambda done, **f: told(config.progress_steps + done, **f)
+    )
+    logger.info("heads fitted on %d labelled frames: %s", num_labelled, metrics)
+    return FittedHeads(head.eval(), picture.eval(), num_labelled, metrics)
+
+
+def _fit_progress(
+    head: ProgressHead,
+    train: LabelledLatents,
+    check: LabelledLatents,
+    config: HeadsConfig,
+    generator: torch.Generator,
+    told: Callable[..., None],
+) -> ProgressHead:
+    """The head with the lowest held-out loss seen while training."""
+    steps = config.progress_steps
+    optimiser = torch.optim.AdamW(head.parameters(), config.learning_rate, weight_decay=config.weight_decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, config.learning_rate, total_steps=steps, pct_start=0.1)
+    best, best_loss = copy.deepcopy(head), float("inf")
+    device = train.z.device
+    for step in range(1, steps + 1):
+        rows = torch.randint(0, len(train.z), (config.batch_size,), generator=generator).to(device)
+        batch = train.select(rows)
+        noise = torch.randn(batch.z.shape, generator=generator).to(device)
+        kept = (torch.rand(batch.z.shape[:2], generator=generator) >= config.token_dropout).to(device)
+        loss = progress_loss(
+            head,
+            (batch.z + config.latent_noise * noise) * kept.unsqueeze(-1),
+            batch.status,
+            batch.position,
+            config.position_coef,
+        )
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+        if step % 100 == 0 or step == steps:
+            with torch.no_grad():
+                value = float(progress_loss(head, check.z, check.status, check.position, config.position_coef))
+            if value < best_loss:
+                best, best_loss = copy.deepcopy(head), value
+            told(step, loss=float(loss.detach()), held_out=value)
+    return best
+
+
+def _fit_picture(
+    head: PictureHead, z: Tensor, pictures: Tensor, config: HeadsConfig, generator: torch.Generator, told: Callable[..., None]
+) -> float:
+    """Trains the head on encoded latents (R, K, D) and their pictures uint8 (R, H, W, 3); the last mean squared error."""
+    if config.picture_steps == 0:
+        return float("nan")
+    optimiser = torch.optim.AdamW(head.parameters(), config.learning_rate)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, config.learning_rate, total_steps=config.picture_steps)
+    value = float("nan")
+    for step in range(1, config.picture_steps + 1):
+        rows = torch.randint(0, len(z), (64,), generator=generator)
+        target = pictures[rows].to(z.device).permute(0, 3, 1, 2).float() / 255
+        loss = F.mse_loss(head(z[rows.to(z.device)]), target)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+        value = float(loss.detach())
+        if step % 50 == 0 or step == config.picture_steps:
+            told(config.progress_steps + step, picture_mse=value)
+    return value
