@@ -1,0 +1,131 @@
+"""The table's schema: what each column of a data file is, for LeRobot, for Hugging Face `datasets` and for Arrow.
+
+Layout: LeRobotDataset v3.0 (huggingface/lerobot, src/lerobot/datasets). A row is a frame. An episode of T actions has
+T + 1 rows; the last row's action and reward are zeros and its `action_is_pad` is true.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from worldmodel.errors import DataError
+from worldmodel.types import WorldSpec
+
+VERSION = "v3.0"
+DATA_PATH = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
+EPISODES_PATH = "meta/episodes/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
+CHUNK_FILES = 1000
+"""Files in one chunk folder."""
+
+INFO, STATS, TASKS, CHECKSUMS, WORLD = (
+    "meta/info.json",
+    "meta/stats.json",
+    "meta/tasks.parquet",
+    "meta/checksums.json",
+    "meta/worldmodel.json",
+)
+"""The first three are LeRobot's; the last two are ours, and its readers do not look at them."""
+
+LABEL = "label."
+"""Prefix of the column of a label."""
+
+BOOKKEEPING = ("timestamp", "frame_index", "episode_index", "index", "task_index")
+"""Columns that LeRobot adds to every dataset; no statistics are kept of them."""
+
+Feature = dict[str, Any]
+"""LeRobot's description of a column: dtype, shape and names."""
+
+_VECTOR_COLUMNS = {"proprio": "observation.state", "state": "observation.environment_state"}
+_LABEL_DTYPES = ("bool", "uint8", "int32", "int64", "float32", "float64")
+_ARROW = {name: pa.from_numpy_dtype(np.dtype(name)) for name in _LABEL_DTYPES}
+_NAME = re.compile(r"\w[\w.-]*")
+
+
+def sensor_columns(spec: WorldSpec) -> dict[str, str]:
+    """Sensor key -> name of its column.
+
+    Raises:
+        DataError: a key cannot name a column, or two sensors would share one.
+    """
+    columns = {}
+    for key, sensor in spec.sensors.items():
+        require_name("sensor", key)
+        if sensor.kind == "image":
+            columns[key] = f"observation.images.{sensor.camera or key}"
+        else:
+            columns[key] = _VECTOR_COLUMNS.get(key, f"observation.{key}")
+        require_name("column", columns[key])
+    if len(set(columns.values())) < len(columns):
+        raise DataError(f"two sensors would share a column: {columns}; give each camera its own name")
+    return columns
+
+
+def require_name(kind: str, name: str) -> None:
+    """Raise DataError unless `name` can name a column and a file."""
+    if not _NAME.fullmatch(name):
+        raise DataError(f"bad {kind} name {name!r}; expected letters, digits, '_', '-' and '.', the first no '-' or '.'")
+
+
+def features_of(spec: WorldSpec, labels: dict[str, np.ndarray]) -> dict[str, Feature]:
+    """Column name -> feature, in the order of the table; `labels` are one episode's, (T + 1, ...)."""
+    features: dict[str, Feature] = {}
+    columns = sensor_columns(spec)
+    for key, sensor in spec.sensors.items():
+        image = sensor.kind == "image"
+        names = ["height", "width", "channels"] if image else list(sensor.names) or None
+        features[columns[key]] = _feature("image" if image else sensor.dtype, sensor.shape, names)
+    features["action"] = _feature("float32", (spec.action.dim,), list(spec.action.names))
+    features["action_is_pad"] = _feature("bool", (1,))
+    features["next.reward"] = _feature("float32", (1,))
+    features["next.done"] = _feature("bool", (1,))
+    features["next.success"] = _feature("bool", (1,))
+    for name, label in labels.items():
+        require_name("label", name)
+        if label.dtype.name not in _LABEL_DTYPES:
+            raise DataError(f"label {name!r} is {label.dtype}; expected one of {', '.join(_LABEL_DTYPES)}")
+        features[LABEL + name] = _feature(label.dtype.name, label.shape[1:] or (1,))
+    features["timestamp"] = _feature("float32", (1,))
+    for name in BOOKKEEPING[1:]:
+        features[name] = _feature("int64", (1,))
+    return features
+
+
+def _feature(dtype: str, shape: tuple[int, ...], names: list[str] | None = None) -> Feature:
+    return {"dtype": dtype, "shape": list(shape), "names": names}
+
+
+def arrow_schema(features: dict[str, Feature]) -> pa.Schema:
+    """Arrow schema of a data file, with the metadata by which Hugging Face `datasets` knows images and arrays."""
+    described = {name: _hf_feature(feature) for name, feature in features.items()}
+    metadata = {"huggingface": json.dumps({"info": {"features": described}})}
+    return pa.schema([pa.field(name, _arrow_type(feature)) for name, feature in features.items()], metadata=metadata)
+
+
+def _arrow_type(feature: Feature) -> pa.DataType:
+    if feature["dtype"] == "image":
+        return pa.struct({"bytes": pa.binary(), "path": pa.string()})
+    element, shape = _ARROW[feature["dtype"]], feature["shape"]
+    if shape == [1]:  # LeRobot stores a single number without a list around it
+        return element
+    if len(shape) == 1:
+        return pa.list_(element, shape[0])
+    for _ in shape:  # what `datasets` stores for Array2D and up: lists in lists
+        element = pa.list_(element)
+    return element
+
+
+def _hf_feature(feature: Feature) -> dict[str, Any]:
+    dtype, shape = feature["dtype"], feature["shape"]
+    if dtype == "image":
+        return {"_type": "Image"}
+    value = {"dtype": dtype, "_type": "Value"}
+    if shape == [1]:
+        return value
+    if len(shape) == 1:
+        return {"feature": value, "length": shape[0], "_type": "Sequence"}
+    return {"shape": shape, "dtype": dtype, "_type": f"Array{len(shape)}D"}

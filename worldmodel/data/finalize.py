@@ -1,0 +1,278 @@
+"""Recorded shards into a dataset in the LeRobotDataset v3.0 layout, in the order of the episodes' indices.
+
+A kill at any moment is harmless: `meta/info.json` is replaced last, readers believe only the episodes that it counts,
+the shards are deleted only after that, and running it again finishes the work.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from worldmodel.data import statistics
+from worldmodel.data.card import card
+from worldmodel.data.dataset import Dataset, read_episode_table
+from worldmodel.data.features import (
+    BOOKKEEPING,
+    CHECKSUMS,
+    CHUNK_FILES,
+    DATA_PATH,
+    EPISODES_PATH,
+    INFO,
+    STATS,
+    TASKS,
+    VERSION,
+    Feature,
+)
+from worldmodel.data.files import PART, lock, publish, publish_json, read_json, read_parquet, reading, sha256_of
+from worldmodel.data.writer import FEATURES_KEY, LOCK, RECORDING, frames_of, read_world, shard_rows, write_row_groups
+from worldmodel.errors import DataError
+from worldmodel.types import WorldSpec
+
+logger = logging.getLogger(__name__)
+
+FILE_MB = 64
+"""A data file is closed once it holds this much [MB]."""
+
+
+@dataclass(frozen=True)
+class _Recorded:
+    """One episode in a shard."""
+
+    row: pa.Table
+    """Its episode row."""
+    shard: Path
+    """File of the shard's episode rows."""
+    row_group: int
+    """Its place in the shard."""
+
+
+def finalize(root: Path, *, licence: str = "apache-2.0", wait: float = 10.0) -> None:
+    """Make the dataset of everything that has been recorded so far; running it again changes nothing.
+
+    Args:
+        root: folder of the dataset.
+        licence: of the recorded data, as the hub spells it; goes into the dataset's card.
+        wait: how long to wait for writers that are still open [s].
+
+    Raises:
+        DataError: nothing is recorded, episodes are missing, two different ones claim one index, or somebody still records.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise DataError(f"{root} is no folder; record into it first")
+    spec, fps = read_world(root)
+    busy = f"{root} is still being recorded by another process; finalize when it has finished"
+    with lock(root / LOCK, exclusive=True, wait=wait, busy=busy):
+        before = Dataset.open(root) if (root / INFO).exists() else None
+        _remove_leftovers(root, before)
+        recorded, features = _read_shards(root, before)
+        if recorded:
+            _publish(root, spec, fps, features, recorded, before, licence)
+        elif before is None:
+            raise DataError(f"{root} holds no recorded episodes; record some first")
+        for path in (root / RECORDING).glob("*.parquet"):
+            path.unlink()
+        if (root / RECORDING).is_dir() and not any((root / RECORDING).iterdir()):
+            (root / RECORDING).rmdir()
+
+
+def _read_shards(root: Path, before: Dataset | None) -> tuple[list[_Recorded], dict[str, Feature]]:
+    """The episodes that the dataset does not have yet, dense and in order, and the features that all of them share."""
+    first = before.num_episodes if before else 0
+    features = before.features if before else None
+    found: dict[int, _Recorded] = {}
+    for path in shard_rows(root):
+        table = read_parquet(path)
+        with reading(path):
+            theirs = json.loads((table.schema.metadata or {})[FEATURES_KEY])
+        features = features or theirs
+        if theirs != features:
+            names = sorted(n for n in theirs.keys() | features.keys() if theirs.get(n) != features.get(n))
+            raise DataError(f"{path} has other columns than the rest: {', '.join(names)}; record them into their own dataset")
+        for place, index in enumerate(table.column("episode_index").to_pylist()):
+            episode = _Recorded(table.slice(place, 1), path, place)
+            if index in found and _sha256(found[index]) != _sha256(episode):
+                raise DataError(f"episode {index} is recorded twice and differs: {found[index].shard} and {path}; delete one")
+            if index >= first:
+                found.setdefault(index, episode)
+    missing = sorted(set(range(first, max(found, default=first))) - set(found))
+    if missing:
+        shown = ", ".join(map(str, missing[:5])) + (", ..." if len(missing) > 5 else "")
+        raise DataError(f"{root} lacks {len(missing)} episodes ({shown}); record again to fill the gap")
+    return [found[index] for index in sorted(found)], features or {}
+
+
+def _sha256(episode: _Recorded) -> str:
+    return episode.row.column("sha256")[0].as_py()
+
+
+def _publish(
+    root: Path,
+    spec: WorldSpec,
+    fps: float,
+    features: dict[str, Feature],
+    recorded: list[_Recorded],
+    before: Dataset | None,
+    licence: str,
+) -> None:
+    """Write the new episodes behind the old ones; info.json, which makes them visible, comes last."""
+    tasks = _tasks(root, recorded)
+    rows = pa.concat_tables([episode.row for episode in recorded]).replace_schema_metadata(None)
+    ends = np.cumsum(rows.column("length").to_numpy()) + (before.num_frames if before else 0)
+    starts = ends - rows.column("length").to_numpy()
+    next_file = _num_files(root, before, "data")
+    file_indices = _write_data(root, recorded, starts, tasks, next_file)
+    episodes_file = _num_files(root, before, "meta/episodes")
+    places = {
+        "data/chunk_index": file_indices // CHUNK_FILES,
+        "data/file_index": file_indices % CHUNK_FILES,
+        "dataset_from_index": starts,
+        "dataset_to_index": ends,
+        "meta/episodes/chunk_index": np.full(len(recorded), episodes_file // CHUNK_FILES),
+        "meta/episodes/file_index": np.full(len(recorded), episodes_file % CHUNK_FILES),
+    }
+    for name, values in places.items():
+        rows = rows.append_column(name, pa.array(values, pa.int64()))
+    publish(root / _path(EPISODES_PATH, episodes_file), lambda path: pq.write_table(rows, path))
+
+    num_episodes = len(recorded) + (before.num_episodes if before else 0)
+    publish(root / TASKS, lambda path: pq.write_table(_tasks_table(tasks), path))
+    publish_json(root / STATS, _stats(root, num_episodes, features))
+    new_files = {_path(DATA_PATH, int(i)) for i in file_indices} | {_path(EPISODES_PATH, episodes_file)}
+    checksums = read_json(root / CHECKSUMS) if before else {}
+    publish_json(root / CHECKSUMS, checksums | {name: sha256_of(root / name) for name in sorted(new_files)})
+    publish_json(root / INFO, _info(spec, fps, features, num_episodes, int(ends[-1]), len(tasks)))
+    publish(root / "README.md", card(Dataset.open(root), licence).encode())
+    logger.info("%s holds %d episodes, %d frames", root, num_episodes, ends[-1])
+
+
+def _write_data(root: Path, recorded: list[_Recorded], starts: np.ndarray, tasks: dict[str, int], next_file: int) -> np.ndarray:
+    """Copy the frames into data files of the dataset; the file index of each episode."""
+
+    @lru_cache(maxsize=32)  # writers take turns, so neighbouring episodes lie in different shards
+    def shard(path: Path) -> pq.ParquetFile:
+        return pq.ParquetFile(path)
+
+    def tables() -> Iterator[pa.Table]:
+        for episode, start in zip(recorded, starts, strict=True):
+            path = frames_of(episode.shard)
+            with reading(path):
+                table = shard(path).read_row_group(episode.row_group)
+                length = episode.row.column("length")[0].as_py()
+                if len(table) != length:
+                    raise DataError(f"{path} is damaged: {len(table)} frames; expected {length}")
+                task = tasks[episode.row.column("tasks")[0].as_py()[0]]
+                table = _replace(table, "index", start + np.arange(length))
+                yield _replace(table, "task_index", np.full(length, task))
+
+    file_indices: list[int] = []
+    batch: list[pa.Table] = []
+    size = 0
+    for table in tables():
+        batch.append(table)
+        file_indices.append(next_file)
+        size += table.nbytes
+        if size >= FILE_MB * 1e6:
+            _write_file(root, next_file, batch)
+            batch, size, next_file = [], 0, next_file + 1
+    if batch:
+        _write_file(root, next_file, batch)
+    return np.array(file_indices)
+
+
+def _write_file(root: Path, number: int, tables: list[pa.Table]) -> None:
+    publish(root / _path(DATA_PATH, number), lambda path: write_row_groups(path, tables))
+
+
+def _replace(table: pa.Table, name: str, values: np.ndarray) -> pa.Table:
+    place = table.schema.get_field_index(name)
+    return table.set_column(place, table.schema.field(place), pa.array(values, pa.int64()))
+
+
+def _tasks(root: Path, recorded: list[_Recorded]) -> dict[str, int]:
+    """Task in words -> its index: old ones keep theirs, new ones follow in the order of the episodes."""
+    tasks: dict[str, int] = {}
+    if (root / TASKS).exists():
+        table = read_parquet(root / TASKS, ["task", "task_index"])
+        tasks = dict(zip(table.column("task").to_pylist(), table.column("task_index").to_pylist(), strict=True))
+    for episode in recorded:
+        tasks.setdefault(episode.row.column("tasks")[0].as_py()[0], len(tasks))
+    return tasks
+
+
+def _tasks_table(tasks: dict[str, int]) -> pa.Table:
+    """tasks.parquet as pandas writes a frame that is indexed by the task, which is how LeRobot reads it."""
+    table = pa.table({"task_index": pa.array(list(tasks.values()), pa.int64()), "task": pa.array(list(tasks), pa.string())})
+
+    def column(name: str, kind: str, dtype: str) -> dict[str, Any]:
+        return {"name": name, "field_name": name, "pandas_type": kind, "numpy_type": dtype, "metadata": None}
+
+    columns = [column("task_index", "int64", "int64"), column("task", "unicode", "object")]
+    described = {"index_columns": ["task"], "column_indexes": [], "columns": columns, "pandas_version": "2.0.0"}
+    return table.replace_schema_metadata({"pandas": json.dumps(described)})
+
+
+def _stats(root: Path, num_episodes: int, features: dict[str, Feature]) -> dict[str, Any]:
+    shapes = {
+        name: (feature["shape"][-1], 1, 1) if feature["dtype"] == "image" else tuple(feature["shape"])
+        for name, feature in features.items()
+        if name not in BOOKKEEPING
+    }
+    columns = ["episode_index", *(f"stats/{name}/{statistic}" for name in shapes for statistic in statistics.STATISTICS)]
+    merged = statistics.of_rows(read_episode_table(root, num_episodes, columns), shapes)
+    return {name: {key: value.tolist() for key, value in stats.items()} for name, stats in merged.items()}
+
+
+def _info(
+    spec: WorldSpec, fps: float, features: dict[str, Feature], num_episodes: int, num_frames: int, num_tasks: int
+) -> dict[str, Any]:
+    return {
+        "codebase_version": VERSION,
+        "robot_type": spec.robot,
+        "total_episodes": num_episodes,
+        "total_frames": num_frames,
+        "total_tasks": num_tasks,
+        "chunks_size": CHUNK_FILES,
+        "data_files_size_in_mb": FILE_MB,
+        "video_files_size_in_mb": 200,
+        "fps": int(fps) if float(fps).is_integer() else fps,
+        "splits": {"train": f"0:{num_episodes}"},
+        "data_path": DATA_PATH,
+        "video_path": None,
+        "features": features,
+    }
+
+
+def _path(pattern: str, number: int) -> str:
+    return pattern.format(chunk_index=number // CHUNK_FILES, file_index=number % CHUNK_FILES)
+
+
+def _num_files(root: Path, before: Dataset | None, folder: str) -> int:
+    """Number of files that the dataset has in a folder: the number of the next one."""
+    if before is None:
+        return 0
+    table = read_episode_table(root, before.num_episodes, ["episode_index", f"{folder}/chunk_index", f"{folder}/file_index"])
+    last = table.slice(len(table) - 1).to_pylist()[0]
+    return last[f"{folder}/chunk_index"] * CHUNK_FILES + last[f"{folder}/file_index"] + 1
+
+
+def _remove_leftovers(root: Path, before: Dataset | None) -> None:
+    """Delete what a killed process left: unfinished files, and files that no published episode is in."""
+    for folder in (RECORDING, "data", "meta"):
+        for path in (root / folder).rglob(f".*{PART}"):
+            path.unlink()
+    for pattern, folder in ((DATA_PATH, "data"), (EPISODES_PATH, "meta/episodes")):
+        kept = {_path(pattern, number) for number in range(_num_files(root, before, folder))}
+        for path in (root / folder).glob("chunk-*/file-*.parquet"):
+            if str(path.relative_to(root)) not in kept:
+                path.unlink()

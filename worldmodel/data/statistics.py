@@ -1,0 +1,99 @@
+"""Minimum, maximum, mean, standard deviation and count of every feature, by episode and merged exactly.
+
+Images are summarised by channel, as (3, 1, 1) values in [0, 1], which is LeRobot's convention. Rows that only pad the
+last action and reward are left out, so that the statistics are those of what the robot did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from worldmodel.errors import DataError
+
+Stats = dict[str, np.ndarray]
+"""min, max, mean and std of the feature's shape (float64), and count (1,) int64."""
+
+STATISTICS = ("min", "max", "mean", "std", "count")
+
+
+def of_vectors(values: np.ndarray) -> Stats:
+    """Statistics over the first axis: (T, ...) -> (...); scalars (T,) -> (1,)."""
+    values = values.reshape(len(values), *(values.shape[1:] or (1,))).astype(np.float64)
+    return {
+        "min": values.min(axis=0),
+        "max": values.max(axis=0),
+        "mean": values.mean(axis=0),
+        "std": values.std(axis=0),
+        "count": np.array([len(values)]),
+    }
+
+
+def of_images(images: np.ndarray) -> Stats:
+    """Statistics of each channel: (T, height, width, C) uint8 -> (C, 1, 1) in [0, 1], exact; count is T."""
+    levels = np.arange(256) / 255.0
+    channels = []
+    for channel in np.moveaxis(images, -1, 0):
+        # 256 counts say all there is to say about a channel, and cost far less than float pixels
+        weight = np.bincount(channel.ravel(), minlength=256)
+        seen = np.flatnonzero(weight)
+        mean = weight @ levels / weight.sum()
+        std = np.sqrt(weight @ (levels - mean) ** 2 / weight.sum())
+        channels.append((levels[seen[0]], levels[seen[-1]], mean, std))
+    low, high, mean, std = (np.array(values).reshape(-1, 1, 1) for values in zip(*channels, strict=True))
+    return {"min": low, "max": high, "mean": mean, "std": std, "count": np.array([len(images)])}
+
+
+def merge(parts: Sequence[Stats] | Stats) -> Stats:
+    """Statistics of the union of disjoint parts, given one by one or stacked on a first axis.
+
+    The variance of a union is the mean of the parts' variances plus the variance of their means (Chan et al., 1979).
+    """
+    stacked = parts if isinstance(parts, dict) else {name: np.stack([p[name] for p in parts]) for name in STATISTICS}
+    count = stacked["count"].reshape(-1)
+    weight = count.reshape(-1, *(1,) * (stacked["mean"].ndim - 1)) / count.sum()
+    mean = (weight * stacked["mean"]).sum(axis=0)
+    variance = (weight * (stacked["std"] ** 2 + (stacked["mean"] - mean) ** 2)).sum(axis=0)
+    return {
+        "min": stacked["min"].min(axis=0),
+        "max": stacked["max"].max(axis=0),
+        "mean": mean,
+        "std": np.sqrt(variance),
+        "count": np.array([count.sum()]),
+    }
+
+
+def fields_of(stats: dict[str, Stats]) -> list[pa.Field]:
+    """Columns of the episode table that hold these statistics: stats/FEATURE/STATISTIC, as nested lists."""
+    fields = []
+    for feature, values in stats.items():
+        for name, value in values.items():
+            kind: pa.DataType = pa.int64() if name == "count" else pa.float64()
+            for _ in value.shape:
+                kind = pa.list_(kind)
+            fields.append(pa.field(f"stats/{feature}/{name}", kind))
+    return fields
+
+
+def as_row(stats: dict[str, Stats]) -> dict[str, list]:
+    """The same as values of one row."""
+    return {f"stats/{feature}/{name}": value.tolist() for feature, values in stats.items() for name, value in values.items()}
+
+
+def of_rows(table: pa.Table, shapes: dict[str, tuple[int, ...]]) -> dict[str, Stats]:
+    """Feature -> statistics over all the episodes of an episode table; `shapes` are the shapes of the statistics."""
+    merged = {}
+    for feature, shape in shapes.items():
+        stacked = {}
+        for name in STATISTICS:
+            column = table.column(f"stats/{feature}/{name}").combine_chunks()
+            while pa.types.is_list(column.type):
+                column = column.flatten()
+            try:
+                stacked[name] = column.to_numpy(zero_copy_only=False).reshape(-1, *((1,) if name == "count" else shape))
+            except ValueError as error:
+                raise DataError(f"statistics of {feature!r} are damaged: expected the shape {shape} an episode") from error
+        merged[feature] = merge(stacked)
+    return merged

@@ -1,0 +1,261 @@
+"""Episodes into closed shards: what `add` has reported as written survives a kill at any moment.
+
+While a dataset is being recorded, DATASET/recording/ holds two files a shard: its frames (one row group an episode), and
+its episode rows, which are published last; frames without rows do not exist for any reader. Each writer makes its own
+shards, so writers never wait for each other. `finalize` turns the shards into the dataset.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import secrets
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from worldmodel.data import statistics
+from worldmodel.data.features import INFO, WORLD, Feature, features_of, require_name, sensor_columns
+from worldmodel.data.files import lock, one_line, publish, publish_json, read_json, read_parquet
+from worldmodel.data.frames import check_episode, columns_of, digest, stats_of, to_table
+from worldmodel.errors import ConfigError, DataError, MismatchError
+from worldmodel.types import Episode, WorldSpec
+
+logger = logging.getLogger(__name__)
+
+RECORDING = "recording"
+LOCK = "meta/.lock"
+"""Held shared by writers and exclusive by `finalize`."""
+SETUP_LOCK = "meta/.setup.lock"
+"""Held by the writer that is making a new dataset."""
+ROWS = ".episodes.parquet"
+FRAMES = ".frames.parquet"
+SCHEMA_VERSION = 1
+FEATURES_KEY = b"worldmodel.features"
+"""Key of the file metadata under which a shard's rows keep their features."""
+
+_OURS = {"meta", "data", "recording", "cache", "README.md"}
+
+
+class DatasetWriter:
+    """Writes episodes of one world into one dataset; a context manager. Any number may write at once.
+
+    Args:
+        root: folder of the dataset; made when absent, appended to when it is one.
+        spec: the world; a dataset holds episodes of exactly one.
+        fps: frames per second; for macro-actions, one over the nominal duration of an action.
+        writer_id: names the shards of this writer; two writers at once must differ.
+        episodes_per_shard: episodes that are published together; a kill loses at most those that came after the last
+            publication, and they were never reported as written.
+
+    Raises:
+        DataError: the folder holds something else, or another world; or it is being finalized.
+    """
+
+    def __init__(self, root: Path, spec: WorldSpec, *, fps: float, writer_id: str = "0", episodes_per_shard: int = 64):
+        if episodes_per_shard < 1:
+            raise ConfigError(f"episodes_per_shard is {episodes_per_shard}; expected 1 or more")
+        if not 0 < fps < float("inf"):
+            raise ConfigError(f"fps is {fps}; expected a positive number of frames per second")
+        require_name("writer", writer_id)
+        sensor_columns(spec)
+        self.root = Path(root)
+        self.spec = spec
+        self.fps = fps
+        self.writer_id = writer_id
+        self.episodes_per_shard = episodes_per_shard
+        self._features: dict[str, Feature] | None = None
+        self._tables: list[pa.Table] = []
+        self._rows: list[dict[str, Any]] = []
+        self._row_fields: list[pa.Field] = []
+        self._written: set[int] = set()
+        _require_free(self.root)
+        self._exit = contextlib.ExitStack()
+        busy = f"{self.root} is being finalized by another process; record again when it has finished"
+        self._exit.enter_context(lock(self.root / LOCK, exclusive=False, wait=10.0, busy=busy))
+        try:
+            _agree(self.root, spec, fps)
+            self._taken = recorded_episodes(self.root)
+        except BaseException:
+            self._exit.close()
+            raise
+
+    @property
+    def written(self) -> frozenset[int]:
+        """Indices of the episodes that this writer has made durable: no kill loses them."""
+        return frozenset(self._written)
+
+    def add(self, episode: Episode, *, episode_index: int | None = None) -> None:
+        """Take a complete episode; each full shard is published at once.
+
+        Args:
+            episode: what happened.
+            episode_index: its place in the dataset, from 0. A job shared by several writers hands these out, so that
+                episode k is the same whoever records it. None takes the next free one, which is right for a lone writer.
+
+        Raises:
+            DataError: the episode does not fit the spec, holds NaN, or its index is taken; or the disk is full.
+        """
+        check_episode(episode, self.spec)
+        index = max(self._taken, default=-1) + 1 if episode_index is None else int(episode_index)
+        if index < 0:
+            raise DataError(f"episode index {index} is negative; expected 0 or more")
+        if index in self._taken:
+            raise DataError(f"episode {index} is recorded already in {self.root}; see recorded_episodes")
+        features = features_of(self.spec, episode.labels)
+        if self._features is None:
+            self._features = features
+        elif features != self._features:
+            differing = sorted(n for n in features.keys() | self._features.keys() if features.get(n) != self._features.get(n))
+            raise DataError(f"episode {index} has other labels than the ones before it: {', '.join(differing)}")
+        columns = columns_of(episode, self.spec)
+        stats = stats_of(columns, features)
+        self._row_fields = _ROW_FIELDS + statistics.fields_of(stats)
+        self._rows.append(_row(episode, index) | statistics.as_row(stats))
+        self._tables.append(to_table(columns, features, index, self.fps))
+        self._taken.add(index)
+        if len(self._tables) >= self.episodes_per_shard:
+            self.flush()
+
+    def flush(self) -> None:
+        """Publish what has been added so far: the frames, then the episode rows."""
+        if not self._tables:
+            return
+        folder = self.root / RECORDING
+        rows = pa.Table.from_pylist(self._rows, pa.schema(self._row_fields, {FEATURES_KEY: json.dumps(self._features)}))
+        # a random part in the name: no writer, not even another of the same id, ever writes over a shard
+        stem = f"{self.writer_id}-{min(self._pending):06d}-{secrets.token_hex(4)}"
+        publish(folder / (stem + FRAMES), lambda path: write_row_groups(path, self._tables))
+        publish(folder / (stem + ROWS), lambda path: pq.write_table(rows, path))
+        self._written.update(self._pending)
+        self._rows, self._tables = [], []
+
+    def close(self) -> None:
+        """Publish the rest. Closing twice is harmless."""
+        try:
+            self.flush()
+        finally:
+            self._exit.close()
+
+    def __enter__(self) -> DatasetWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        try:
+            self.close()  # what is complete is kept, also when the recording was interrupted
+        except DataError as second:
+            if error is None:
+                raise
+            logger.warning("could not publish the last episodes: %s", one_line(second))
+
+    @property
+    def _pending(self) -> list[int]:
+        return [row["episode_index"] for row in self._rows]
+
+
+def write_row_groups(path: Path, tables: list[pa.Table]) -> None:
+    """Write one row group a table, so that one episode can be read without its neighbours."""
+    # PNG bytes gain nothing from a dictionary
+    with pq.ParquetWriter(path, tables[0].schema, use_dictionary=False) as file:
+        for table in tables:
+            file.write_table(table)
+
+
+def recorded_episodes(root: Path) -> set[int]:
+    """Indices of the episodes that are safe on disk, finalized or not; empty when nothing is recorded yet."""
+    root = Path(root)
+    found: set[int] = set()
+    if (root / INFO).exists():
+        total = read_json(root / INFO).get("total_episodes")
+        if not isinstance(total, int):
+            raise DataError(f"{root / INFO} is damaged: total_episodes is {total!r}; expected a whole number")
+        found.update(range(total))
+    for path in shard_rows(root):
+        found.update(read_parquet(path, ["episode_index"]).column("episode_index").to_pylist())
+    return found
+
+
+def shard_rows(root: Path) -> list[Path]:
+    """Files of episode rows of the closed shards, sorted by name."""
+    return sorted((root / RECORDING).glob(f"*{ROWS}"))
+
+
+def frames_of(rows: Path) -> Path:
+    """The file of frames beside a file of episode rows."""
+    return rows.with_name(rows.name.removesuffix(ROWS) + FRAMES)
+
+
+def read_world(root: Path) -> tuple[WorldSpec, float]:
+    """The world of a dataset and its frames per second.
+
+    Raises:
+        DataError: there is none, or it is damaged.
+    """
+    path = root / WORLD
+    values = read_json(path)
+    if values.get("schema_version") != SCHEMA_VERSION:
+        raise DataError(f"{path} has schema version {values.get('schema_version')!r}; this program reads {SCHEMA_VERSION}")
+    try:
+        spec, fps = WorldSpec.from_dict(values["spec"]), float(values["fps"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DataError(f"{path} is damaged: {type(error).__name__} {one_line(error)}") from error
+    if not 0 < fps < float("inf"):
+        raise DataError(f"{path} is damaged: fps is {fps}; expected a positive number")
+    return spec, fps
+
+
+def _require_free(root: Path) -> None:
+    """Refuse a folder that somebody uses for something else."""
+    if root.exists() and not root.is_dir():
+        raise DataError(f"{root} is a file; expected a folder for the dataset")
+    if root.is_dir() and not (root / WORLD).exists():
+        others = sorted(path.name for path in root.iterdir() if path.name not in _OURS)
+        if others or (root / INFO).exists():
+            raise DataError(f"{root} holds other files ({', '.join(others) or INFO}); choose an empty folder for the dataset")
+
+
+def _agree(root: Path, spec: WorldSpec, fps: float) -> None:
+    """Publish the world of a new dataset, or check that it is the same as that of the old one."""
+    values = json.loads(json.dumps({"schema_version": SCHEMA_VERSION, "fps": fps, "spec": spec.to_dict()}))
+    busy = f"{root} is being made by another process; record again when it has finished"
+    with lock(root / SETUP_LOCK, exclusive=True, wait=10.0, busy=busy):
+        if not (root / WORLD).exists():
+            publish_json(root / WORLD, values)
+    before = read_json(root / WORLD)
+    read_world(root)
+    differing = [key for key in values if before.get(key) != values[key]]
+    if differing == ["spec"]:
+        differing = [key for key in values["spec"] if before["spec"].get(key) != values["spec"][key]]
+    if differing:
+        raise MismatchError(f"{root} holds another world: {', '.join(differing)} not the same; record into a new folder")
+
+
+_ROW_FIELDS = [
+    pa.field("episode_index", pa.int64()),
+    pa.field("tasks", pa.list_(pa.string())),
+    pa.field("length", pa.int64()),
+    pa.field("seed", pa.int64()),
+    pa.field("success", pa.bool_()),
+    pa.field("terminated", pa.bool_()),
+    pa.field("truncated", pa.bool_()),
+    pa.field("return", pa.float64()),
+    pa.field("sha256", pa.string()),
+]
+
+
+def _row(episode: Episode, index: int) -> dict[str, Any]:
+    return {
+        "episode_index": index,
+        "tasks": [episode.instruction],
+        "length": episode.num_actions + 1,
+        "seed": int(episode.seed),
+        "success": bool(episode.success),
+        "terminated": bool(episode.terminated),
+        "truncated": bool(episode.truncated),
+        "return": float(episode.rewards.sum(dtype="float64")),
+        "sha256": digest(episode),
+    }
