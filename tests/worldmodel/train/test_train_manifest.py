@@ -1,0 +1,67 @@
+"""The manifest: what is written is read, and anything else is refused in one line."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from train_fakes import a_manifest
+
+from worldmodel.errors import CheckpointError
+from worldmodel.train.manifest import Manifest, code_commit, package_versions, seed_ranges
+
+
+def test_json_and_back_is_equal():
+    manifest = a_manifest()
+    assert Manifest.from_json(manifest.to_json(), "here") == manifest
+
+
+def spoil(path: list, value):
+    values = json.loads(a_manifest().to_json())
+    place = values
+    for key in path[:-1]:
+        place = place[key]
+    if value is None:
+        del place[path[-1]]
+    else:
+        place[path[-1]] = value
+    return json.dumps(values)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        (["extra"], 1, "unknown key 'extra'"),
+        (["spec", "extra"], 1, "unknown key 'spec.extra'"),
+        (["spec", "sensors", "position", "lens"], 1, "unknown key 'spec.sensors.position.lens'"),
+        (["data", "fingerprnt"], "x", "unknown key 'data.fingerprnt'"),
+        (["step"], None, "step: Field required"),
+        (["spec", "action", "low"], None, "spec.action.low: Field required"),
+        (["step"], "seven", "step: Input should be a valid integer"),
+        (["schema_version"], 99, "schema version 99, this code reads version 1"),
+        (["schema_version"], None, "schema version None"),
+    ],
+)
+def test_a_wrong_manifest_is_refused_in_one_line(path, value, message):
+    with pytest.raises(CheckpointError) as caught:
+        Manifest.from_json(spoil(path, value), "here/manifest.json")
+    assert message in str(caught.value)
+    assert "here/manifest.json" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "3"])
+def test_what_is_no_json_object_is_refused(text):
+    with pytest.raises(CheckpointError):
+        Manifest.from_json(text, "here")
+
+
+def test_seeds_are_kept_as_ranges_and_found_again():
+    assert seed_ranges({3, 1, 2, 7, 8, 20}) == ((1, 3), (7, 8), (20, 20))
+    assert seed_ranges([]) == ()
+    assert a_manifest().seen_seeds([8, 9, 4, 5, 0, -1]) == [9, 4, 0]
+
+
+def test_where_it_comes_from_is_noted():
+    assert code_commit()
+    assert package_versions()["torch"].startswith("2.")

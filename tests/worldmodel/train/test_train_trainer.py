@@ -1,0 +1,312 @@
+"""The training loop: it learns, it resumes on the same bits after any kind of stop, and it does not train on NaN."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+import train_fakes
+from train_fakes import CONFIG, KILLED, FakeModel, FakeWindows, make_trainer, objective
+
+from worldmodel.errors import CheckpointError, ConfigError, DataError, MismatchError, WorldModelError
+from worldmodel.train.logging import read_metrics
+from worldmodel.train.state import STATE, load_state
+from worldmodel.train.trainer import TrainConfig
+
+TIMED = ("time", "train/samples_per_s", "train/data_wait_share")
+
+
+def curves(run_dir):
+    """metrics.jsonl without what the clock says."""
+    return [{key: value for key, value in row.items() if key not in TIMED} for row in read_metrics(run_dir)]
+
+
+def same_bits(a, b) -> bool:
+    return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
+
+
+@pytest.fixture
+def straight(tmp_path):
+    """A run without any stop."""
+    trainer = make_trainer(tmp_path / "straight")
+    trainer.fit()
+    return trainer
+
+
+class StopAfter:
+    """The objective, until it has been called `count` times; then `act` happens."""
+
+    def __init__(self, count, act):
+        self.left, self.act = count, act
+
+    def __call__(self, *arguments):
+        if self.left == 0:
+            self.act()
+        self.left -= 1
+        return objective(*arguments)
+
+
+def raise_error():
+    raise RuntimeError("the machine burns")
+
+
+def test_it_learns_and_says_so(tmp_path):
+    config = dataclasses.replace(CONFIG, num_steps=200, learning_rate=1e-2, val_every=100)
+    make_trainer(tmp_path, config).fit()
+    rows = read_metrics(tmp_path)
+    assert rows[-1]["step"] == 200
+    assert rows[-1]["train/loss"] < 0.5 * rows[0]["train/loss"]
+    val = [row for row in rows if "val/loss" in row]
+    assert [row["step"] for row in val] == [100, 200]
+    assert val[-1]["val/pred"] < val[0]["val/pred"]
+    names = ("loss", "pred", "spread", "lr", "grad_norm", "samples_per_s", "data_wait_share")
+    assert {f"train/{name}" for name in names} <= rows[0].keys()
+    assert 0 <= rows[0]["train/data_wait_share"] <= 1
+
+
+def test_one_seed_is_one_run_and_another_is_another(tmp_path, straight):
+    again, other = make_trainer(tmp_path / "again"), make_trainer(tmp_path / "other", dataclasses.replace(CONFIG, seed=1))
+    again.fit()
+    other.fit()
+    assert same_bits(straight.model, again.model)
+    assert curves(tmp_path / "straight") == curves(tmp_path / "again")
+    assert not same_bits(straight.model, other.model)
+
+
+def test_training_leaves_the_callers_random_numbers_alone(tmp_path):
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    make_trainer(tmp_path).fit()
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_validation_changes_nothing(tmp_path, straight):
+    unseen = make_trainer(tmp_path / "unseen", windows_val=None)
+    unseen.fit()
+    assert same_bits(straight.model, unseen.model)
+
+
+@pytest.mark.parametrize("updates", [3, 10, 19])
+def test_ctrl_c_saves_and_resuming_ends_on_the_same_bits(tmp_path, straight, updates):
+    # Validation calls the objective too: two batches after update 8, two after update 16.
+    calls = updates + 2 * (updates > 8) + 2 * (updates > 16) - 1
+    stop = StopAfter(calls, lambda: signal.raise_signal(signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt, match=f"stopped after update {updates}; the state is saved"):
+        make_trainer(tmp_path / "run", objective=stop).fit()
+    state = load_state(tmp_path / "run")
+    assert state is not None and state.step == updates
+
+    resumed = make_trainer(tmp_path / "run", model=FakeModel(seed=9))
+    resumed.fit(resume=True)
+    assert same_bits(straight.model, resumed.model)
+    assert curves(tmp_path / "straight") == curves(tmp_path / "run")
+    ours, theirs = load_state(tmp_path / "run"), load_state(tmp_path / "straight")
+    assert ours is not None and theirs is not None and ours.sampler == theirs.sampler
+    assert all(torch.equal(value, theirs.tensors[name]) for name, value in ours.tensors.items())
+
+
+def test_sigterm_saves_too(tmp_path):
+    stop = StopAfter(4, lambda: signal.raise_signal(signal.SIGTERM))
+    with pytest.raises(SystemExit) as caught:
+        make_trainer(tmp_path, objective=stop).fit()
+    assert caught.value.code == 143
+    state = load_state(tmp_path)
+    assert state is not None and state.step == 5
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_after_an_error_it_goes_on_from_the_last_state_and_no_row_is_doubled(tmp_path, straight):
+    config = dataclasses.replace(CONFIG, save_every_seconds=0)
+    with pytest.raises(RuntimeError, match="the machine burns"):
+        make_trainer(tmp_path / "run", config, objective=StopAfter(14, raise_error)).fit()
+    # Rows that were told of after the last state, and half a row.
+    with (tmp_path / "run" / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 16, "time": 0.0, "train/loss": 9.0}\n{"step": 17, "ti')
+    resumed = make_trainer(tmp_path / "run", config)
+    resumed.fit(resume=True)
+    assert same_bits(straight.model, resumed.model)
+    assert curves(tmp_path / "straight") == curves(tmp_path / "run")
+
+
+def test_kill_9_at_any_moment_leaves_a_state_to_resume_from(tmp_path):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    run_dir = tmp_path / "run"
+    child = subprocess.Popen([sys.executable, str(Path(train_fakes.__file__)), str(run_dir)], env=environment)
+    deadline = time.monotonic() + 60
+    while (state := load_state(run_dir)) is None or state.step < 7:
+        assert child.poll() is None and time.monotonic() < deadline
+        time.sleep(0.005)
+    child.kill()
+    child.wait()
+    state = load_state(run_dir)
+    assert state is not None and 7 <= state.step < KILLED.num_steps
+
+    resumed = make_trainer(run_dir, KILLED)
+    straight = make_trainer(tmp_path / "straight", dataclasses.replace(KILLED, save_every_seconds=60))
+    resumed.fit(resume=True)
+    straight.fit()
+    assert same_bits(straight.model, resumed.model)
+    assert curves(run_dir) == curves(tmp_path / "straight")
+
+
+def test_a_finished_run_is_resumed_to_its_own_weights(tmp_path, straight):
+    calls = StopAfter(0, raise_error)
+    again = make_trainer(tmp_path / "straight", model=FakeModel(seed=9), objective=calls)
+    again.fit(resume=True)
+    assert same_bits(straight.model, again.model)
+
+
+def test_a_run_is_never_overwritten_by_accident(tmp_path, straight):
+    with pytest.raises(ConfigError, match=r"holds a training run \(update 20\): resume it, or choose another folder"):
+        make_trainer(tmp_path / "straight").fit()
+
+
+def test_a_run_started_otherwise_is_not_resumed(tmp_path, straight):
+    changed = dataclasses.replace(CONFIG, learning_rate=2e-3, log_every=1)
+    with pytest.raises(MismatchError, match=r"train.learning_rate was 0.001 and is 0.002$"):
+        make_trainer(tmp_path / "straight", changed).fit(resume=True)
+    with pytest.raises(MismatchError, match="num_windows was 30 and is 40; data was None and is 'new'"):
+        make_trainer(tmp_path / "straight", windows_train=FakeWindows(40), identity={"data": "new"}).fit(resume=True)
+
+
+def test_a_damaged_state_is_one_line(tmp_path, straight):
+    path = tmp_path / "straight" / STATE
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(CheckpointError, match="is damaged") as caught:
+        make_trainer(tmp_path / "straight").fit(resume=True)
+    assert "\n" not in str(caught.value)
+
+
+def nan_in_one(window_number: int) -> FakeWindows:
+    windows = FakeWindows()
+    windows.positions[window_number, 1, 0] = math.nan
+    return windows
+
+
+def test_a_loss_that_is_no_number_stops_and_keeps_the_batch(tmp_path):
+    with pytest.raises(WorldModelError, match=r"update \d+: loss is nan.*episodes .*107.*train.on_nonfinite=skip") as caught:
+        make_trainer(tmp_path, windows_train=nan_in_one(7), windows_val=None).fit()
+    path = next((tmp_path / "nonfinite").glob("*.safetensors"))
+    assert str(path) in str(caught.value)
+    batch = safetensors.torch.load_file(path)
+    facts = json.loads(path.with_suffix(".json").read_text())
+    assert 107 in batch["episode_index"].tolist() == facts["episode_index"]
+    assert batch["observations.position"].isnan().any()
+    assert facts["measured"]["loss"] == "nan"
+
+
+def test_or_skips_it_and_nothing_is_poisoned(tmp_path):
+    config = dataclasses.replace(CONFIG, on_nonfinite="skip", num_steps=16)
+    trainer = make_trainer(tmp_path, config, windows_train=nan_in_one(7))
+    trainer.fit()
+    assert all(value.isfinite().all() for value in trainer.model.state_dict().values())  # running statistics too
+    rows = read_metrics(tmp_path)
+    assert sum(row.get("train/skipped", 0) for row in rows) == 2  # 30 windows, batches of 4: twice in 16 updates
+    assert all(math.isfinite(row["train/loss"]) and math.isfinite(row["val/loss"]) for row in rows if "val/loss" in row)
+
+
+class ScaledObjective(torch.nn.Module):
+    """An objective with a parameter of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.tensor(1.0))
+
+    def forward(self, model, window, generator):
+        loss, terms = objective(model, window, generator)
+        return loss * self.scale.exp() - self.scale, terms
+
+
+def test_an_objectives_own_parameters_are_trained_and_resumed(tmp_path):
+    first, again = ScaledObjective(), ScaledObjective()
+    make_trainer(tmp_path, objective=first).fit()
+    assert first.scale.item() != 1.0
+    make_trainer(tmp_path, objective=again).fit(resume=True)
+    assert torch.equal(again.scale, first.scale)
+
+
+def test_the_latent_is_diagnosed(tmp_path):
+    shapes = []
+
+    def diagnose(z):
+        shapes.append(tuple(z.shape))
+        return {"std": z.std().item()}
+
+    make_trainer(tmp_path, diagnose=diagnose).fit()
+    assert set(shapes) == {(4, 3, 1, 8)}
+    assert [row["step"] for row in read_metrics(tmp_path) if "val/std" in row] == [8, 16, 20]
+
+
+def test_progress_is_told(tmp_path):
+    told = []
+
+    class Listener:
+        def update(self, done, total, **fields):
+            told.append((done, total, fields["loss"]))
+
+    make_trainer(tmp_path).fit(progress=Listener())
+    assert [(done, total) for done, total, _ in told] == [(step, 20) for step in range(1, 21)]
+
+
+def test_a_failing_window_is_raised_where_it_is_waited_for(tmp_path):
+    class Broken(FakeWindows):
+        def batch(self, indices):
+            raise DataError("episode 3 is damaged")
+
+    with pytest.raises(DataError, match="episode 3 is damaged"):
+        make_trainer(tmp_path, windows_train=Broken()).fit()
+
+
+# Compiling looks at the .grad of what it is given, which torch itself warns of.
+compiling = pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")
+
+
+@compiling
+def test_bf16_and_compiling_run_and_leave_a_plain_model(tmp_path):
+    config = dataclasses.replace(CONFIG, num_steps=4, bf16=True, compile="aot_eager")
+    trainer = make_trainer(tmp_path, config)
+    trainer.fit()
+    assert "encode" not in vars(trainer.model)
+    assert trainer.model.state_dict().keys() == FakeModel().state_dict().keys()
+
+
+@compiling
+def test_compiled_and_plain_learn_the_same(tmp_path):
+    plain = make_trainer(tmp_path / "plain")
+    compiled = make_trainer(tmp_path / "compiled", dataclasses.replace(CONFIG, compile="aot_eager"))
+    plain.fit()
+    compiled.fit()
+    for a, b in zip(plain.model.parameters(), compiled.model.parameters(), strict=True):
+        assert torch.allclose(a, b, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"num_steps": 0}, "num_steps"),
+        ({"num_frames": 1}, "one frame predicts nothing"),
+        ({"warmup_fraction": 2.0}, "warmup_fraction"),
+    ],
+)
+def test_impossible_settings_are_refused(changes, message):
+    with pytest.raises(ConfigError, match=message):
+        TrainConfig(**changes)
+
+
+def test_too_few_windows_and_windows_of_another_length_are_refused(tmp_path):
+    with pytest.raises(DataError, match="3 windows of 3 frames are less than one batch of 4"):
+        make_trainer(tmp_path, windows_train=FakeWindows(3))
+    with pytest.raises(MismatchError, match=r"windows have 5 frames, train.num_frames is 3"):
+        make_trainer(tmp_path, windows_train=FakeWindows(num_frames=5)).fit()
+    with pytest.raises(ConfigError, match="device 'mps' is not available"):
+        make_trainer(tmp_path, dataclasses.replace(CONFIG, device="mps"))

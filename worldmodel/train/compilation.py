@@ -1,0 +1,34 @@
+"""torch.compile around what an objective calls of a model, for as long as it trains."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+import torch
+from torch import nn
+
+CompileMode = Literal["off", "inductor", "aot_eager"]
+
+COMPILED_METHODS = ("encode", "predict", "step")
+"""Each must be one graph: a break in it is an error."""
+
+
+@contextmanager
+def compiled(model: nn.Module, mode: CompileMode) -> Iterator[None]:
+    """Within the `with`, the model's encode, predict and step are compiled; afterwards it is what it was, weights and all.
+
+    "inductor" repays its half minute only on long runs; "aot_eager" generates no code and only checks that compiling works.
+    """
+    if mode == "off":
+        yield
+        return
+    for name in COMPILED_METHODS:
+        # On the instance, in front of the class's method: parameters keep their names and modules their types.
+        setattr(model, name, torch.compile(getattr(model, name), backend=mode, fullgraph=True))
+    try:
+        yield
+    finally:
+        for name in COMPILED_METHODS:
+            delattr(model, name)

@@ -1,0 +1,188 @@
+"""What a checkpoint says of itself: everything that planning must agree on with training, and where the numbers come from."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+import worldmodel
+from worldmodel.errors import CheckpointError
+from worldmodel.types import WorldSpec
+
+SCHEMA_VERSION = 1
+"""Raised whenever a key of the manifest comes, goes or changes its meaning."""
+
+PACKAGES = ("worldmodel", "torch", "numpy", "mujoco", "gymnasium")
+"""Distributions whose versions are noted, read from their metadata and never imported."""
+
+
+@dataclass(frozen=True)
+class DataSummary:
+    """What the model was trained on."""
+
+    fingerprint: str
+    """The dataset's own hash of its content."""
+    num_episodes: int
+    """Episodes recorded, those kept for validation included."""
+    num_frames: int
+    """Frames recorded."""
+    train_seeds: tuple[tuple[int, int], ...]
+    """Environment seeds of all those episodes as (first, last) ranges: an evaluation on one of them is no evaluation."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """manifest.json of a run folder; the agent is built from it alone."""
+
+    spec: WorldSpec
+    """Sensors, actions and units of the world that was recorded."""
+    model: dict[str, Any]
+    """The model's configuration."""
+    heads: dict[str, Any] | None
+    """The heads' configuration; None when there are none."""
+    experiment: dict[str, Any]
+    """The whole resolved configuration that the run was started with."""
+    context_length: int
+    """Frames that the predictor sees when planning, as in training."""
+    data: DataSummary
+    """What it was trained on."""
+    step: int
+    """Updates done."""
+    commit: str
+    """Revision of this code."""
+    packages: dict[str, str]
+    """Distribution -> version."""
+    checksums: dict[str, str]
+    """File of the checkpoint -> SHA-256 of its bytes; filled in when the checkpoint is written."""
+    evaluations: tuple[dict[str, Any], ...]
+    """Results, each with its protocol and the protocol's hash; the latest last."""
+    schema_version: int = SCHEMA_VERSION
+    """Which keys there are."""
+
+    def to_json(self) -> str:
+        """As strict JSON text."""
+        return json.dumps(dataclasses.asdict(self), indent=2, allow_nan=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, source: str) -> Manifest:
+        """The inverse of `to_json`. CheckpointError, naming `source`, for a missing, unknown or mistyped key."""
+        try:
+            values = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise CheckpointError(f"{source} is damaged: it is no JSON ({error})") from None
+        version = values.get("schema_version") if isinstance(values, dict) else None
+        if version != SCHEMA_VERSION:
+            raise CheckpointError(
+                f"{source} has schema version {version!r}, this code reads version {SCHEMA_VERSION}: use the code that wrote it"
+            )
+        try:
+            manifest = _ADAPTER.validate_json(text, strict=True)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise CheckpointError(f"{source}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        # A key that the classes do not know is lost on the way back: comparing finds it at any depth.
+        unknown = _first_unknown(values, json.loads(manifest.to_json()))
+        if unknown:
+            raise CheckpointError(f"{source}: unknown key {unknown!r}; it was written by other code than this")
+        return manifest
+
+    def seen_seeds(self, seeds: Iterable[int]) -> list[int]:
+        """Those of `seeds` that were trained on, in order."""
+        return [seed for seed in seeds if any(first <= seed <= last for first, last in self.data.train_seeds)]
+
+
+def new_manifest(
+    spec: WorldSpec,
+    *,
+    model: dict[str, Any],
+    heads: dict[str, Any] | None,
+    experiment: dict[str, Any],
+    context_length: int,
+    data: DataSummary,
+    step: int,
+) -> Manifest:
+    """A manifest of this moment: revision and versions are looked up, checksums come with saving, evaluations later."""
+    return Manifest(
+        spec=spec,
+        model=model,
+        heads=heads,
+        experiment=experiment,
+        context_length=context_length,
+        data=data,
+        step=step,
+        commit=code_commit(),
+        packages=package_versions(),
+        checksums={},
+        evaluations=(),
+    )
+
+
+def seed_ranges(seeds: Iterable[int]) -> tuple[tuple[int, int], ...]:
+    """Seeds as sorted (first, last) ranges, both ends included: {1, 2, 3, 7} -> ((1, 3), (7, 7))."""
+    ranges: list[tuple[int, int]] = []
+    for seed in sorted(set(seeds)):
+        if ranges and seed == ranges[-1][1] + 1:
+            ranges[-1] = (ranges[-1][0], seed)
+        else:
+            ranges.append((seed, seed))
+    return tuple(ranges)
+
+
+def code_commit() -> str:
+    """Revision of this code, with "-dirty" after it when files differ; the version outside a checkout. Never fails."""
+    package = Path(worldmodel.__file__).resolve().parent
+    try:
+        top = Path(_git(package, "rev-parse", "--show-toplevel"))
+        if package.parent == top:  # an installed package may lie inside somebody else's checkout
+            changed = _git(package, "status", "--porcelain", "--untracked-files=no")
+            return _git(package, "rev-parse", "HEAD") + ("-dirty" if changed else "")
+    except (OSError, subprocess.SubprocessError):
+        pass  # no git here, or no checkout: the version says it
+    return package_versions().get("worldmodel", "unknown")
+
+
+def package_versions() -> dict[str, str]:
+    """Versions of the distributions that shape the numbers, of those that are installed."""
+    versions = {}
+    for name in PACKAGES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def _git(directory: Path, *arguments: str) -> str:
+    """What git says, in `directory`; seconds of patience, no more."""
+    command = ["git", "-C", str(directory), *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=10).stdout.strip()
+
+
+def _first_unknown(got: Any, known: Any, path: str = "") -> str | None:
+    """The dotted path of the first key that is in `got` and not in `known`."""
+    if isinstance(got, dict) and isinstance(known, dict):
+        pairs = [(str(key), value, known.get(key, _ABSENT)) for key, value in got.items()]
+    elif isinstance(got, list) and isinstance(known, list):
+        pairs = [(str(i), a, b) for i, (a, b) in enumerate(zip(got, known, strict=True))]
+    else:
+        return None
+    for name, value, other in pairs:
+        here = f"{path}.{name}" if path else name
+        if other is _ABSENT:
+            return here
+        deeper = _first_unknown(value, other, here)
+        if deeper:
+            return deeper
+    return None
+
+
+_ABSENT = object()
+_ADAPTER: TypeAdapter[Manifest] = TypeAdapter(Manifest)

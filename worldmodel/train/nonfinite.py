@@ -1,0 +1,39 @@
+"""What is kept of a batch whose loss or gradient is no number."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import safetensors.torch
+
+from worldmodel.errors import WorldModelError
+from worldmodel.train.files import dump_json, write_atomic
+from worldmodel.types import Window
+
+FOLDER = "nonfinite"
+"""Where the batches lie in the run folder."""
+
+
+def stop_on(window: Window, step: int, measured: dict[str, float], run_dir: Path) -> WorldModelError:
+    """The error to raise in update `step`, after the batch was written to RUN/nonfinite/step-N.{safetensors,json}."""
+    path = run_dir / FOLDER / f"step-{step}.safetensors"
+    tensors = {f"observations.{key}": value for key, value in window.observations.items()}
+    tensors |= {f"labels.{key}": value for key, value in window.labels.items()}
+    tensors |= {"actions": window.actions, "episode_index": window.episode_index, "frame_index": window.frame_index}
+    write_atomic(path, safetensors.torch.save({key: value.cpu().contiguous() for key, value in tensors.items()}))
+    words = {key: value if math.isfinite(value) else str(value) for key, value in measured.items()}
+    facts = {
+        "step": step,
+        "measured": words,
+        "episode_index": window.episode_index.tolist(),
+        "frame_index": window.frame_index.tolist(),
+    }
+    write_atomic(path.with_suffix(".json"), dump_json(facts).encode())
+    episodes = sorted(set(window.episode_index.tolist()))
+    shown = ", ".join(map(str, episodes[:8])) + (", ..." if len(episodes) > 8 else "")
+    bad = ", ".join(f"{key} is {value}" for key, value in measured.items() if not math.isfinite(value))
+    return WorldModelError(
+        f"update {step}: {bad}; the batch holds episodes {shown} and is kept in {path}; "
+        "lower train.learning_rate, or go on without such batches: train.on_nonfinite=skip"
+    )

@@ -1,0 +1,101 @@
+"""The next batches, made by one background thread while the model works on this one."""
+
+from __future__ import annotations
+
+import json
+import queue
+import threading
+from dataclasses import replace
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from worldmodel.types import Window
+
+
+class Sampler(Protocol):
+    """Decides which windows make the next batch."""
+
+    def next(self) -> np.ndarray:
+        """Indices of the next batch, (B,)."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where it is, as JSON values."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go to where `state_dict` was taken."""
+        ...
+
+
+class WindowSource(Protocol):
+    """Windows of a dataset, by number."""
+
+    @property
+    def num_windows(self) -> int:
+        """How many there are."""
+        ...
+
+    def batch(self, indices: np.ndarray) -> Window:
+        """The windows at `indices`, (B,)."""
+        ...
+
+
+class Prefetcher:
+    """Batches in the sampler's order.
+
+    Each batch travels with the sampler's state right after it, so that a state saved with the weights never counts
+    batches that were prepared but not learned from.
+    """
+
+    def __init__(self, windows: WindowSource, sampler: Sampler, depth: int = 2) -> None:
+        self._windows, self._sampler = windows, sampler
+        self._queue: queue.Queue[tuple[Window, str] | Exception] = queue.Queue(maxsize=depth)
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="prefetch", daemon=True)
+
+    def __enter__(self) -> Prefetcher:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._closing.set()
+        self._thread.join()
+
+    def next(self) -> tuple[Window, str]:
+        """The next batch, and the sampler's state after it as JSON. Raises what the thread ran into."""
+        item = self._queue.get()
+        if isinstance(item, Exception):
+            raise item
+        return item
+
+    def _work(self) -> None:
+        while not self._closing.is_set():
+            try:
+                indices = self._sampler.next()
+                state = json.dumps(self._sampler.state_dict())
+                item = (self._windows.batch(indices), state)
+            except Exception as error:  # whatever it is, it belongs to whoever waits for the batch
+                self._put(error)
+                return
+            self._put(item)
+
+    def _put(self, item: tuple[Window, str] | Exception) -> None:
+        while not self._closing.is_set():
+            try:
+                self._queue.put(item, timeout=0.1)
+                return
+            except queue.Full:
+                continue
+
+
+def move(window: Window, device: torch.device) -> Window:
+    """The same window on `device`; the indices that only name it stay where they are."""
+    return replace(
+        window,
+        observations={key: value.to(device, non_blocking=True) for key, value in window.observations.items()},
+        actions=window.actions.to(device, non_blocking=True),
+        labels={key: value.to(device, non_blocking=True) for key, value in window.labels.items()},
+    )

@@ -1,0 +1,316 @@
+"""The training loop: windows in, a fitted model out, and a run folder that a kill cannot spoil.
+
+    trainer = Trainer(model, objective, windows_train, windows_val, config, logger, run_dir, identity={"data": fingerprint})
+    trainer.fit(resume=True)
+
+One seed is one run: batches come from the sampler, the objective draws from one generator, and dropout from torch's own,
+all three saved with the weights. On the CPU a resumed run ends on the same bits as an uninterrupted one.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from worldmodel.data.sampler import ShuffledSampler
+from worldmodel.errors import ConfigError, DataError, MismatchError
+from worldmodel.progress import NoProgress, Progress
+from worldmodel.train.compilation import CompileMode, compiled
+from worldmodel.train.device import DeviceName, resolve_device
+from worldmodel.train.interrupt import Interrupts
+from worldmodel.train.logging import Logger
+from worldmodel.train.nonfinite import stop_on
+from worldmodel.train.optimizer import build_adamw, set_learning_rate
+from worldmodel.train.prefetch import Prefetcher, WindowSource, move
+from worldmodel.train.schedule import SCHEDULES
+from worldmodel.train.state import STATE, TrainingState, load_state, pack, save_state, unpack
+from worldmodel.train.validate import Validation
+from worldmodel.types import Window
+
+NOT_SHAPING = ("compile", "device", "num_threads", "log_every", "val_every", "val_batches", "save_every_seconds")
+"""Settings that may change on resuming: they move the last bits at most. All others decide the weights."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How the model is fitted; what it is and what it learns from are configured elsewhere."""
+
+    num_steps: int = 3000
+    """Updates of the weights."""
+    batch_size: int = 64
+    """Windows an update."""
+    num_frames: int = 3
+    """Frames a window."""
+    learning_rate: float = 1e-3
+    """Peak learning rate."""
+    schedule: Literal["one_cycle", "constant"] = "one_cycle"
+    """Learning rate over the run: up and down again along cosines, or constant after the warm-up."""
+    warmup_fraction: float = 0.3
+    """Share of the updates in which the learning rate rises."""
+    weight_decay: float = 0.01
+    """Decoupled decay of matrices; gains and biases have none."""
+    betas: tuple[float, float] = (0.9, 0.999)
+    """Decay of AdamW's running means of the gradient and of its square."""
+    clip_norm: float = 1.0
+    """Largest norm of the whole gradient; .inf for no clipping."""
+    on_nonfinite: Literal["stop", "skip"] = "stop"
+    """What a loss or gradient that is no number does: stop and keep the batch, or skip the update and count it."""
+    bf16: bool = False
+    """Whether matrix products run in bfloat16 (autocast)."""
+    compile: CompileMode = "off"
+    """Whether the model runs through torch.compile, and with which backend."""
+    device: DeviceName = "auto"
+    """Where to compute; auto takes an accelerator where there is one."""
+    num_threads: int | None = None
+    """CPU threads of an operation; None for torch's own choice. The last bits depend on it."""
+    log_every: int = 20
+    """Updates between rows of the log; a row holds means over them."""
+    val_every: int = 200
+    """Updates between validations; the last update is always validated."""
+    val_batches: int = 8
+    """Batches a validation, always the same ones."""
+    save_every_seconds: float = 60.0
+    """Time between saved states [s]; also saved at the end, on Ctrl-C and on SIGTERM."""
+    seed: int = 0
+    """Of the order of the windows, of the objective's draws and of dropout."""
+
+    def __post_init__(self) -> None:
+        for name in ("num_steps", "batch_size", "log_every", "val_every", "val_batches"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"train.{name} must be at least 1, got {getattr(self, name)}")
+        if self.num_frames < 2:
+            raise ConfigError(f"train.num_frames must be at least 2, got {self.num_frames}: one frame predicts nothing")
+        if not 0 <= self.warmup_fraction <= 1:
+            raise ConfigError(f"train.warmup_fraction must be in [0, 1], got {self.warmup_fraction}")
+
+
+class Objective(Protocol):
+    """What is made small. When it is a module, its own parameters are trained with the model's."""
+
+    def __call__(self, model: Any, window: Window, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        """Scalar loss, and its terms for the log."""
+        ...
+
+
+class Trainer:
+    """Fits `model` to windows by an objective; see `fit`."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        objective: Objective,
+        windows_train: WindowSource,
+        windows_val: WindowSource | None,
+        config: TrainConfig,
+        logger: Logger,
+        run_dir: Path,
+        *,
+        identity: Mapping[str, Any] | None = None,
+        diagnose: Callable[[Tensor], Mapping[str, float]] | None = None,
+    ) -> None:
+        """`identity`: plain values, besides `config`, that must be the same on resuming, such as the data's fingerprint.
+
+        `diagnose`: numbers that tell a collapsed latent (B, T, K, D) from a healthy one, logged as val/NAME.
+        """
+        if windows_train.num_windows < config.batch_size:
+            raise DataError(
+                f"{windows_train.num_windows} windows of {config.num_frames} frames are less than one batch of "
+                f"{config.batch_size}; record more episodes, or lower train.batch_size"
+            )
+        self.config, self.logger, self.run_dir = config, logger, run_dir
+        self.device = resolve_device(config.device)
+        self.model, self.objective = model.to(self.device), objective
+        self.objective_module = objective.to(self.device) if isinstance(objective, nn.Module) else None
+        modules = [model] if self.objective_module is None else [model, self.objective_module]
+        self.modules = nn.ModuleList(modules)
+        self.optimizer = build_adamw(self.modules.parameters(), config.learning_rate, config.weight_decay, config.betas)
+        self.windows = windows_train
+        self.validation = (
+            Validation(windows_val, config.batch_size, config.val_batches, config.seed, diagnose)
+            if windows_val is not None and windows_val.num_windows > 0
+            else None
+        )
+        shaping = {name: value for name, value in asdict(config).items() if name not in NOT_SHAPING}
+        given = {"train": shaping, "num_windows": windows_train.num_windows, **(identity or {})}
+        self.identity: dict[str, Any] = json.loads(json.dumps(given))
+        # Drawn on the CPU whatever the device: the same numbers everywhere.
+        self.generator = torch.Generator().manual_seed(config.seed)
+
+    def fit(self, *, resume: bool = False, progress: Progress | None = None) -> None:
+        """Train up to `config.num_steps` updates, from the state in the run folder when `resume` and there is one.
+
+        Raises WorldModelError for a state of another run (CheckpointError when it is damaged), for a run that is already
+        there and not to be resumed, and for a loss that is no number. Ctrl-C leaves as KeyboardInterrupt and SIGTERM as
+        SystemExit, both after the state is saved.
+        """
+        config, progress = self.config, progress or NoProgress()
+        with ExitStack() as stack:
+            stack.enter_context(_num_threads(config.num_threads))
+            stack.enter_context(torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []))
+
+            # Where to begin: seeds, or everything as it was.
+            torch.manual_seed(config.seed)
+            sampler = ShuffledSampler(self.windows.num_windows, config.batch_size, config.seed)
+            step, sums = 0, defaultdict[str, float](float)
+            state = self._find_state(resume)
+            if state is not None:
+                step, sums = state.step, defaultdict(float, state.sums)
+                sampler.load_state_dict(json.loads(state.sampler))
+                self._restore(state)
+            self.logger.start(step)
+            if step >= config.num_steps:
+                return
+
+            stack.enter_context(compiled(self.model, config.compile))
+            batches = stack.enter_context(Prefetcher(self.windows, sampler))
+            interrupts = stack.enter_context(Interrupts())
+            busy, waited, num_timed, saved_at = 0.0, 0.0, 0, time.monotonic()
+            self.modules.train()
+            while step < config.num_steps:
+                # The next batch.
+                began = time.monotonic()
+                window, sampler_state = batches.next()
+                waited += time.monotonic() - began
+                self._check(window)
+
+                # One update.
+                lr = SCHEDULES[config.schedule](step, config.num_steps, config.learning_rate, config.warmup_fraction)
+                set_learning_rate(self.optimizer, lr)
+                measured = self._update(window, step + 1)
+                step += 1
+                busy, num_timed = busy + time.monotonic() - began, num_timed + 1
+                for name, value in measured.items():
+                    sums[name] += value
+
+                # What is told of it.
+                row: dict[str, float] = {}
+                last = step == config.num_steps
+                if step % config.log_every == 0 or last:
+                    row |= _means(sums) | {"train/lr": lr}
+                    row["train/samples_per_s"] = num_timed * config.batch_size / busy
+                    row["train/data_wait_share"] = waited / busy
+                    sums.clear()
+                    busy, waited, num_timed = 0.0, 0.0, 0
+                if self.validation is not None and (step % config.val_every == 0 or last):
+                    row |= self._validate(self.validation)
+                if row:
+                    self.logger.log(step, row)
+                progress.update(step, config.num_steps, loss=measured.get("loss", math.nan))
+
+                # What is kept of it.
+                if last or interrupts.signal is not None or time.monotonic() - saved_at >= config.save_every_seconds:
+                    self._save(step, sampler_state, sums)
+                    saved_at = time.monotonic()
+                interrupts.leave(f"stopped after update {step}; the state is saved in {self.run_dir / STATE}")
+            self.modules.eval()
+
+    def _update(self, window: Window, number: int) -> dict[str, float]:
+        """Learn from one batch: loss, its terms and the gradient's norm, or {"skipped": 1} when one is no number."""
+        config = self.config
+        buffers = [b.clone() for b in self.modules.buffers()] if config.on_nonfinite == "skip" else []
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=config.bf16):
+            loss, terms = self.objective(self.model, move(window, self.device), self.generator)
+        self.optimizer.zero_grad()
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(self.modules.parameters(), config.clip_norm)
+        tensors = {"loss": loss, **terms, "grad_norm": norm}
+        # One transfer for all of them: each one waits for the device.
+        values = torch.stack([value.detach().float() for value in tensors.values()]).tolist()
+        measured = dict(zip(tensors, values, strict=True))
+        if math.isfinite(measured["loss"]) and math.isfinite(measured["grad_norm"]):
+            self.optimizer.step()
+            return measured | {"count": 1.0}
+        if config.on_nonfinite == "stop":
+            raise stop_on(window, number, measured, self.run_dir)
+        # The forward pass has already put the batch into running statistics.
+        for buffer, before in zip(self.modules.buffers(), buffers, strict=True):
+            buffer.copy_(before)
+        return {"skipped": 1.0}
+
+    def _validate(self, validation: Validation) -> dict[str, float]:
+        """Validation metrics of the model as it is; training goes on untouched."""
+        self.modules.eval()
+        try:
+            with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.config.bf16):
+                return validation(self.model, self.objective, self.device)
+        finally:
+            self.modules.train()
+
+    def _check(self, window: Window) -> None:
+        """Refuse windows of another length than the configuration says."""
+        num_frames = window.actions.shape[1] + 1
+        if num_frames != self.config.num_frames:
+            raise MismatchError(f"windows have {num_frames} frames, train.num_frames is {self.config.num_frames}")
+
+    def _find_state(self, resume: bool) -> TrainingState | None:
+        """The state to go on from; None to begin anew."""
+        state = load_state(self.run_dir)
+        if state is None:
+            return None
+        if not resume:
+            raise ConfigError(f"{self.run_dir} holds a training run (update {state.step}): resume it, or choose another folder")
+        lines = _differences(state.identity, self.identity)
+        if lines:
+            raise MismatchError(f"{self.run_dir} cannot be resumed, it was started otherwise: " + "; ".join(lines))
+        return state
+
+    def _restore(self, state: TrainingState) -> None:
+        """Put back weights, moments and generators."""
+        source = str(self.run_dir / STATE)
+        generators = unpack(state.tensors, source, self.model, self.objective_module, self.optimizer)
+        self.generator.set_state(generators["objective"])
+        torch.set_rng_state(generators["torch"])
+        if self.device.type == "cuda" and "cuda" in generators:
+            torch.cuda.set_rng_state(generators["cuda"], self.device)
+
+    def _save(self, step: int, sampler_state: str, sums: Mapping[str, float]) -> None:
+        """Replace the state in the run folder."""
+        generators = {"objective": self.generator.get_state(), "torch": torch.get_rng_state()}
+        if self.device.type == "cuda":
+            generators["cuda"] = torch.cuda.get_rng_state(self.device)
+        tensors = pack(self.model, self.objective_module, self.optimizer, generators)
+        save_state(self.run_dir, TrainingState(step, sampler_state, dict(sums), self.identity, tensors))
+
+
+class _num_threads:
+    """Within the `with`, torch uses this many threads an operation."""
+
+    def __init__(self, count: int | None) -> None:
+        self._count, self._before = count, torch.get_num_threads()
+
+    def __enter__(self) -> None:
+        if self._count is not None:
+            torch.set_num_threads(self._count)
+
+    def __exit__(self, *_: object) -> None:
+        torch.set_num_threads(self._before)
+
+
+def _means(sums: Mapping[str, float]) -> dict[str, float]:
+    """Running sums as a row: means over the updates that counted, and the number of those that did not."""
+    count = sums.get("count", 0.0)
+    names = [name for name in sums if name not in ("count", "skipped")]
+    row = {f"train/{name}": sums[name] / count for name in names}
+    if "skipped" in sums:
+        row["train/skipped"] = sums["skipped"]
+    return row
+
+
+def _differences(before: Any, now: Any, path: str = "") -> list[str]:
+    """One line for each leaf that two nested dictionaries do not share."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        lines = []
+        for key in [*before, *(key for key in now if key not in before)]:
+            lines += _differences(before.get(key), now.get(key), f"{path}.{key}" if path else key)
+        return lines
+    return [] if before == now else [f"{path} was {before!r} and is {now!r}"]
