@@ -1,0 +1,62 @@
+"""What was measured on the model itself, kept beside it as diagnostics.json.
+
+{"horizon": {"predicted": [...], "copied": [...], "num_windows": n},
+ "probe": {"position_cm_0": x, "status_accuracy_0": x, "position_cm_1": ..., "num_frames": n},
+ "measures": {NAME: number or text}}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from agents.report.types import HorizonCurve, ProbeRow
+from worldmodel.diagnostics.horizon import HorizonReport
+from worldmodel.train.files import dump_json, write_atomic
+
+POSITION, STATUS = "position_cm_", "status_accuracy_"
+"""Names of what `worldmodel.diagnostics.probe` finds; the number of predicted actions follows."""
+
+
+def save_diagnostics(
+    run_dir: Path,
+    *,
+    horizon: HorizonReport,
+    num_windows: int,
+    probe: Mapping[str, float],
+    num_frames: int,
+    measures: Mapping[str, float | str] | None = None,
+) -> Path:
+    """Path of RUN/diagnostics.json, from `horizon_errors` on so many windows, `probe` on so many frames, and more by name."""
+    values = {
+        "horizon": {"predicted": horizon.predicted, "copied": horizon.copied, "num_windows": num_windows},
+        # not a number (no object on the table so far ahead) has no place in JSON
+        "probe": {**{name: value for name, value in probe.items() if value == value}, "num_frames": num_frames},
+        "measures": dict(measures or {}),
+    }
+    path = run_dir / "diagnostics.json"
+    write_atomic(path, (dump_json(values) + "\n").encode())
+    return path
+
+
+def parse_diagnostics(
+    values: Mapping[str, Any],
+) -> tuple[HorizonCurve | None, tuple[ProbeRow, ...], dict[str, float | str]]:
+    """The typed form of a diagnostics.json; each part is optional, a part that is there is whole."""
+    horizon, probe = values.get("horizon"), values.get("probe")
+    return _horizon(horizon) if horizon else None, _probe(probe) if probe else (), dict(values.get("measures") or {})
+
+
+def _horizon(values: Mapping[str, Any]) -> HorizonCurve:
+    predicted, copied = (tuple(float(value) for value in values[name]) for name in ("predicted", "copied"))
+    if len(predicted) != len(copied):
+        raise ValueError(f"horizon: {len(predicted)} predicted errors and {len(copied)} copied ones; expected equally many")
+    return HorizonCurve(predicted, copied, int(values["num_windows"]))
+
+
+def _probe(values: Mapping[str, Any]) -> tuple[ProbeRow, ...]:
+    ahead = sorted(int(name.removeprefix(POSITION)) for name in values if name.startswith(POSITION))
+    return tuple(
+        ProbeRow(k, float(values[f"{POSITION}{k}"]), float(values[f"{STATUS}{k}"]), int(values["num_frames"])) for k in ahead
+    )
