@@ -1,1 +1,65 @@
-"""TODO."""
+"""Planners by name: each is the loop of `sampling.py` with its own update rule."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor
+
+from agents.planners.cem import CEM, CEMConfig
+from agents.planners.elites import EliteResampling, ElitesConfig
+from agents.planners.mppi import MPPI, MPPIConfig
+from agents.planners.proposals import Proposals, RecordedActions
+from agents.planners.sampling import Plan, Planner, PlanTrace, SamplingConfig, SamplingPlanner, UpdateRule
+from worldmodel.errors import ConfigError, unknown_name
+from worldmodel.types import ActionSpec
+
+PLANNERS: dict[str, tuple[type[SamplingConfig], Callable[[Any], UpdateRule]]] = {
+    "cem": (CEMConfig, CEM),
+    "elites": (ElitesConfig, EliteResampling),
+    "mppi": (MPPIConfig, MPPI),
+}
+"""Name -> (its config, its update rule)."""
+
+
+def planner_config(name: str) -> type[SamplingConfig]:
+    """The config class of a planner. Raises ConfigError for an unknown name."""
+    if name not in PLANNERS:
+        raise ConfigError(unknown_name("planner", name, PLANNERS))
+    return PLANNERS[name][0]
+
+
+def build_planner(
+    config: SamplingConfig,
+    action: ActionSpec,
+    proposals: Tensor | Proposals | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> SamplingPlanner:
+    """The planner that a config belongs to."""
+    for config_class, rule in PLANNERS.values():
+        if type(config) is config_class:
+            return SamplingPlanner(rule(config), config, action, proposals, clock)
+    raise ConfigError(f"{type(config).__name__} is the config of no planner; available: {', '.join(sorted(PLANNERS))}")
+
+
+__all__ = [
+    "CEM",
+    "MPPI",
+    "PLANNERS",
+    "CEMConfig",
+    "EliteResampling",
+    "ElitesConfig",
+    "MPPIConfig",
+    "Plan",
+    "PlanTrace",
+    "Planner",
+    "Proposals",
+    "RecordedActions",
+    "SamplingConfig",
+    "SamplingPlanner",
+    "UpdateRule",
+    "build_planner",
+    "planner_config",
+]
