@@ -1,0 +1,240 @@
+"""Evaluation as a protocol: every agent meets the same held-out starts, and every finished episode is kept."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import os
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+from agents.baselines import Agent, ImaginingAgent
+from agents.protocol import EvaluationProtocol, evaluation_seeds, require_held_out, versions
+from agents.scores import AgentScore, EpisodeResult, EpisodeTrace, Evaluation, this_machine
+from agents.worldspec import spec_of
+from worldmodel.errors import ConfigError, DataError, MismatchError
+from worldmodel.progress import NoProgress, Progress
+from worldmodel.train.files import dump_json
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class EvalConfig:
+    """Which episodes are played, and what is kept of them."""
+
+    num_episodes: int = 60
+    """Episodes an agent."""
+    seed: int = 0
+    """Which sequence of held-out starts."""
+    agents: tuple[str, ...] = ("random", "worldmodel", "expert")
+    """Who plays: the floor and the ceiling belong in every table."""
+    num_objects: int | None = None
+    """Objects on the table; None leaves it to the environment's configuration."""
+    budget: int | None = None
+    """Decisions an episode may take; None leaves it to the environment's configuration."""
+    num_traces: int = 0
+    """Episodes of each agent, from the first, that are kept frame by frame for the report."""
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError for an evaluation that says nothing."""
+        if self.num_episodes < 1 or self.num_traces < 0 or (self.budget is not None and self.budget < 1):
+            raise ConfigError("num_episodes and budget must be at least 1, and num_traces at least 0")
+
+    def env_overrides(self) -> dict[str, Any]:
+        """Keyword arguments that the environment must be made with for this evaluation."""
+        given = {"num_objects": self.num_objects, "max_sweeps": self.budget}
+        return {key: value for key, value in given.items() if value is not None}
+
+
+def protocol_of(env: gymnasium.Env, config: EvalConfig) -> EvaluationProtocol:
+    """The protocol of an evaluation in this environment; draws the starts, which takes a reset each."""
+    spec = spec_of(env)
+    for key, value in config.env_overrides().items():
+        got = spec.env_kwargs.get(key, value)
+        if got not in (value, [value, value], (value, value)):  # a range of one is a number
+            raise MismatchError(
+                f"{key} is {got!r} in the environment and {value!r} in the evaluation; make it with env_overrides()"
+            )
+    return EvaluationProtocol(
+        env_id=spec.env_id,
+        env_kwargs=spec.env_kwargs,
+        seed=config.seed,
+        starts=draw_starts(env, config.num_episodes, config.seed),
+        budget=config.budget,
+        robot=spec.robot,
+        renderer=spec.renderer,
+        versions=versions(),
+    )
+
+
+def draw_starts(env: gymnasium.Env, num: int, seed: int) -> tuple[int, ...]:
+    """Environment seeds of `num` starts that are not solved already. Raises MismatchError when nearly all are."""
+    starts: list[int] = []
+    solved = 0
+    for start in evaluation_seeds(seed):
+        if len(starts) == num:
+            break
+        _, info = env.reset(seed=start)
+        if not _fact(info, "success"):
+            starts.append(start)
+            continue
+        solved += 1
+        if solved > 100 + 20 * num:
+            raise MismatchError(f"{solved} of {solved + len(starts)} starts are solved already; this task asks for nothing")
+    if solved:
+        log.info("%d starts were solved already and were redrawn", solved)
+    return tuple(starts)
+
+
+def evaluate(
+    env: gymnasium.Env,
+    agents: Mapping[str, Agent],
+    config: EvalConfig,
+    *,
+    trained_on: Iterable[tuple[int, int]] = (),
+    journal: Path | None = None,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Play every agent from the same starts, one robot at a time.
+
+    `trained_on` are the (first, last) ranges of seeds in the manifest: a start among them is refused (MismatchError). Each
+    finished episode is appended to `journal` (JSON lines); what an evaluation finds there of the same agents in the same
+    world, it does not play again.
+    """
+    progress = progress or NoProgress()
+    if not agents:
+        raise ConfigError("no agents to evaluate")
+    protocol = protocol_of(env, config)
+    require_held_out(protocol.starts, trained_on)
+    identities = {name: agent.identity for name, agent in agents.items()}
+    known = _read_journal(journal, protocol.episode_hash, identities) if journal is not None else {}
+
+    total, done = len(agents) * len(protocol.starts), 0
+    episodes: list[EpisodeResult] = []
+    traces: list[EpisodeTrace] = []
+    for name, agent in agents.items():
+        mine: list[EpisodeResult] = []
+        for index, start in enumerate(protocol.starts):
+            result = known.get((name, start))
+            traced = index < config.num_traces
+            if result is None or traced:
+                played, trace = play_episode(env, agent, start, name=name, episode=index, budget=config.budget, traced=traced)
+                if trace is not None:
+                    traces.append(trace)
+                if result is None:
+                    result = played
+                    if journal is not None:
+                        _append(journal, protocol.episode_hash, identities[name], result)
+            mine.append(dataclasses.replace(result, episode=index))
+            done += 1
+            progress.update(done, total, agent=name, success=sum(e.success for e in mine) / len(mine))
+        episodes += mine
+    scores = {name: AgentScore.of([e for e in episodes if e.agent == name]) for name in agents}
+    return Evaluation(protocol, scores, tuple(episodes), identities, this_machine(), tuple(traces))
+
+
+def play_episode(
+    env: gymnasium.Env,
+    agent: Agent,
+    start: int,
+    *,
+    name: str = "agent",
+    episode: int = 0,
+    budget: int | None = None,
+    traced: bool = False,
+) -> tuple[EpisodeResult, EpisodeTrace | None]:
+    """One episode of an agent from one start; the trace is None unless asked for."""
+    agent.reset([start])
+    observation, info = env.reset(seed=start)
+    num_objects = int(_fact(info, "num_objects"))
+    frames, infos, actions, imagined, plan_ms = [observation], [info], [], [], []
+    over = False
+    while not over:
+        batched = {key: np.asarray(value)[None] for key, value in observation.items()}
+        begun = time.perf_counter()
+        action = agent.act(batched, [env])[0]
+        plan_ms.append(1000 * (time.perf_counter() - begun))
+        if traced and isinstance(agent, ImaginingAgent):
+            imagined.append(agent.imagine()[0].float().cpu())
+        observation, _, terminated, truncated, info = env.step(action)
+        actions.append(action)
+        if traced:
+            frames.append(observation)
+            infos.append(info)
+        over = terminated or truncated or len(actions) == budget
+    result = EpisodeResult(
+        agent=name,
+        episode=episode,
+        seed=start,
+        success=bool(_fact(info, "success")),
+        num_objects=num_objects,
+        num_cleared=int(_fact(info, "num_cleared")),
+        num_dropped=int(_fact(info, "num_dropped")),
+        num_actions=len(actions),
+        plan_ms=tuple(plan_ms),
+    )
+    if not traced:
+        return result, None
+    if "pixels" not in observation:
+        raise MismatchError("traces are pictures, and the environment observes no 'pixels'; set num_traces to 0")
+    trace = EpisodeTrace(
+        agent=name,
+        seed=start,
+        pixels=np.stack([frame["pixels"] for frame in frames]),
+        actions=np.stack(actions),
+        statuses=np.stack([np.asarray(i.get("status", ()), np.int64) for i in infos]),
+        imagined=tuple(imagined),
+        success=result.success,
+    )
+    return result, trace
+
+
+def _fact(info: Mapping[str, Any], key: str) -> Any:
+    if key not in info:
+        raise MismatchError(
+            f"the environment's info has no {key!r}; an evaluation needs success, num_objects, num_cleared, num_dropped"
+        )
+    return info[key]
+
+
+def _append(journal: Path, episode_hash: str, identity: str, result: EpisodeResult) -> None:
+    """One line, on disk before the next episode begins."""
+    journal.parent.mkdir(parents=True, exist_ok=True)
+    row = {"protocol": episode_hash, "identity": identity, "result": result.to_json()}
+    with journal.open("a") as file:
+        file.write(dump_json(row, indent=None) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _read_journal(journal: Path, episode_hash: str, identities: Mapping[str, str]) -> dict[tuple[str, int], EpisodeResult]:
+    """Episodes of this world and these agents, by (agent, start). Raises DataError for a file that is no journal."""
+    if not journal.exists():
+        return {}
+    *lines, torn = journal.read_text().split("\n")
+    if torn:  # a crash while writing: without this line break the next row would be glued to half a row
+        with journal.open("a") as file:
+            file.write("\n")
+    known = {}
+    for line in lines:
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError:
+            log.warning("%s: a damaged line is left out", journal)
+            continue
+        try:
+            result = EpisodeResult.from_json(row["result"])
+            mine = row["protocol"] == episode_hash and row["identity"] == identities.get(result.agent)
+        except (KeyError, TypeError):
+            raise DataError(f"{journal} is no journal of an evaluation; move it away") from None
+        if mine:
+            known[result.agent, result.seed] = result
+    return known
