@@ -1,0 +1,146 @@
+"""Recording a small world: the same episodes whoever records them, and after any interruption."""
+
+from __future__ import annotations
+
+import os
+import signal
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from agents.protocol import recording_seed
+from agents.record import RecordConfig, missing_episodes, play_recorded, record
+from tests.fakes import LineWorld
+from worldmodel.data import Dataset
+from worldmodel.errors import ConfigError, DataError, MismatchError
+
+CONFIG = RecordConfig(num_episodes=12, seed=3, workers=1, episodes_per_shard=4)
+
+
+def changed(**values) -> RecordConfig:
+    return RecordConfig(**{**vars(CONFIG), **values})
+
+
+class Listening:
+    """Notes what it is told, and does something at a given count."""
+
+    def __init__(self, at: int = -1, action=lambda: None) -> None:
+        self.at, self.action, self.counts, self.fields = at, action, [], {}
+
+    def update(self, done: int, total: int, **fields: str | float) -> None:
+        self.counts.append((done, total))
+        self.fields = fields
+        if done == self.at:
+            self.action()
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    root = tmp_path_factory.mktemp("line") / "data"
+    listening = Listening()
+    recording = record(LineWorld, CONFIG, root, listening)
+    dataset = Dataset.open(root)
+    assert (recording.num_episodes, recording.num_new) == (12, 12)
+    assert recording.num_actions == dataset.num_frames - 12
+    assert listening.counts == [(k, 12) for k in range(1, 13)] and float(listening.fields["sweeps_per_s"]) > 0
+    return dataset
+
+
+def test_episodes_are_whole_and_labelled(recorded: Dataset) -> None:
+    assert recorded.num_episodes == 12 and recorded.verify() == []
+    for k in range(12):
+        episode = recorded.read_episode(k)
+        assert episode.seed == recording_seed(3, k) and episode.instruction == "clear the line"
+        assert episode.terminated != episode.truncated
+        assert episode.success == (episode.labels["status"][-1] != 1).all() & (episode.labels["status"][-1] != 3).all()
+        assert episode.labels["status"].shape == (episode.num_actions + 1, 3)
+        np.testing.assert_array_equal(episode.observations["state"][:, 3:], episode.labels["status"])
+        assert np.abs(episode.actions).max() <= 1
+
+
+def test_the_number_of_workers_changes_nothing(recorded: Dataset, tmp_path: Path) -> None:
+    recording = record(LineWorld, changed(workers=2), tmp_path / "data")
+    assert recording.num_new == 12
+    assert Dataset.open(tmp_path / "data").fingerprint == recorded.fingerprint
+
+
+def test_goes_on_after_an_interruption(recorded: Dataset, tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    with pytest.raises(KeyboardInterrupt):
+        record(LineWorld, CONFIG, root, Listening(5, lambda: os.kill(os.getpid(), signal.SIGINT)))
+    assert missing_episodes(root, CONFIG) == list(range(5, 12))
+    listening = Listening()
+    assert record(LineWorld, CONFIG, root, listening).num_new == 7
+    assert listening.counts[0] == (6, 12)
+    assert Dataset.open(root).fingerprint == recorded.fingerprint
+    assert record(LineWorld, CONFIG, root).num_new == 0
+
+
+def test_interrupted_workers_publish_what_they_have(tmp_path: Path) -> None:
+    config, root = changed(num_episodes=4000, workers=2, episodes_per_shard=5000), tmp_path / "data"
+    with pytest.raises(KeyboardInterrupt):
+        record(LineWorld, config, root, Listening(20, lambda: os.kill(os.getpid(), signal.SIGINT)))
+    kept = 4000 - len(missing_episodes(root, config))
+    assert 20 <= kept < 4000
+
+
+def test_more_episodes_extend_the_dataset(recorded: Dataset, tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    record(LineWorld, changed(num_episodes=5), root)
+    record(LineWorld, CONFIG, root)
+    assert Dataset.open(root).num_episodes == 12
+    np.testing.assert_array_equal(Dataset.open(root).read_episode(11).actions, recorded.read_episode(11).actions)
+
+
+def test_another_policy_is_not_mixed_in(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    record(LineWorld, changed(num_episodes=2), root)
+    with pytest.raises(DataError, match="was recorded with"):
+        record(LineWorld, changed(seed=4), root)
+    with pytest.raises(DataError, match="record into a new folder"):
+        record(LineWorld, changed(aimed=0.1, random=0.8), root)
+    (root / "meta/policy.json").unlink()
+    with pytest.raises(DataError, match="was not recorded here"):
+        record(LineWorld, changed(num_episodes=3), root)
+
+
+@pytest.mark.parametrize("policy", ["aimed", "random", "expert"])
+def test_the_shares_choose_the_policy(policy: str) -> None:
+    config = changed(**{name: float(name == policy) for name in ("aimed", "random", "expert")})
+    world, actions = LineWorld(num_objects=3), []
+    for k in range(20):
+        actions += list(play_recorded(world, config, k).actions)
+    sides = np.array(actions)[:, 1]
+    if policy == "expert":
+        assert (sides == 1).all()
+    else:
+        assert sides.min() < (-0.6 if policy == "random" else -0.2)
+        assert policy == "random" or sides.min() >= -0.5
+
+
+def test_a_workers_mistake_arrives_as_it_was(tmp_path: Path) -> None:
+    for workers in (1, 2):
+        with pytest.raises(MismatchError, match="info has no 'colour'"):
+            record(LineWorld, changed(workers=workers, labels=("colour",)), tmp_path / str(workers))
+
+
+def test_a_killed_worker_is_reported(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="was killed"):
+        record(partial(Deadly, num_objects=2), changed(workers=2), tmp_path / "data")
+
+
+class Deadly(LineWorld):
+    """Takes its process with it."""
+
+    def step(self, action: np.ndarray):
+        os.kill(os.getpid(), signal.SIGKILL)
+        return super().step(action)
+
+
+def test_mistakes_are_named() -> None:
+    with pytest.raises(ConfigError, match=r"aimed \+ random \+ expert = 1\.3"):
+        RecordConfig(aimed=1.0)
+    with pytest.raises(ConfigError, match="at least 1"):
+        RecordConfig(workers=0)
