@@ -49,11 +49,11 @@ class HeadsConfig:
     """Labelled frames used in all, held-out ones included."""
     max_steps_ahead: int = 2
     """Labels are used for latents imagined up to so many actions ahead."""
-    progress_steps: int = 3000
+    progress_steps: int = 2000
     """Optimiser steps of the progress head."""
     progress_width: int = 64
     """Channels of the progress head."""
-    batch_size: int = 256
+    batch_size: int = 128
     """Latents a step."""
     learning_rate: float = 2e-3
     """Peak of the one-cycle schedule."""
@@ -69,7 +69,7 @@ class HeadsConfig:
     """Share of the labelled episodes that choose the best head and are never trained on."""
     picture_steps: int = 400
     """Optimiser steps of the picture head; zero leaves it untrained."""
-    picture_width: int = 64
+    picture_width: int = 32
     """Channels of the picture head."""
 
 
@@ -289,7 +289,7 @@ def _fit_picture(
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, config.learning_rate, total_steps=config.picture_steps)
     value = float("nan")
     for step in range(1, config.picture_steps + 1):
-        rows = torch.randint(0, len(z), (64,), generator=generator)
+        rows = torch.randint(0, len(z), (32,), generator=generator)
         target = pictures[rows].to(z.device).permute(0, 3, 1, 2).float() / 255
         loss = F.mse_loss(head(z[rows.to(z.device)]), target)
         optimiser.zero_grad(set_to_none=True)

@@ -82,6 +82,7 @@ class Attention(nn.Module):
         """x (B, L, C) with the positions' rotation of L tokens; mask None means that all tokens see each other."""
         batch, length, width = x.shape
         qkv = self.qkv(x).view(batch, length, 3, self.num_heads, width // self.num_heads)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each (B, heads, L, head_dim)
-        out = attend(rotate(q, turn), rotate(k, turn), v, mask, self.engine)
+        qkv = qkv.permute(2, 0, 3, 1, 4)  # (3, B, heads, L, head_dim)
+        q, k = rotate(qkv[:2], turn).unbind(0)
+        out = attend(q, k, qkv[2], mask, self.engine)
         return self.out(out.transpose(1, 2).reshape(batch, length, width))
