@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TextIO
 
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -60,6 +61,8 @@ class Screen:
 
     def __init__(self, file: TextIO | None = None) -> None:
         self.console = Console(file=file, highlight=False, soft_wrap=True)
+        if not self.console.is_terminal:
+            self.console.width = 120  # a log has no edge: a table there is not cut
 
     def say(self, text: str) -> None:
         """One line of plain text."""
@@ -89,7 +92,7 @@ class Screen:
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """A table whose first column is names and whose other columns are numbers."""
-        table = Table(title=title, title_justify="left", title_style="bold")
+        table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
         for i, column in enumerate(columns):
             table.add_column(column, justify="left" if i == 0 else "right", no_wrap=True)
         for row in rows:
@@ -98,7 +101,7 @@ class Screen:
 
     def scores(self, scores: Mapping[str, Any]) -> None:
         """The score table of an evaluation, as `evaluate --json` writes it."""
-        columns = ("agent", "n", "cleared", "95 % interval", "objects", "dropped", "decision p50", "p95")
+        columns = ("agent", "n", "cleared", "95 % interval", "objects", "dropped", "p50", "p95")
         protocol = scores["protocol"]
         self.table(f"Score (protocol {protocol['hash']})", columns, [score_row(n, s) for n, s in scores["agents"].items()])
 

@@ -101,6 +101,13 @@ def dump(config: Any, path: Path) -> None:
     temporary.replace(path)
 
 
+def differences(before: Any, after: Any) -> list[str]:
+    """One line for each key in which two instances of a dataclass differ."""
+    ours, theirs = dict(_leaves(to_plain(before), ())), dict(_leaves(to_plain(after), ()))
+    changed = [key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key)]
+    return [f"{'.'.join(key)} was {ours.get(key)!r}, is {theirs.get(key)!r}" for key in changed]
+
+
 def dotted_keys(cls: type) -> Iterator[str]:
     """Every key of a dataclass and of the dataclasses in it, dotted."""
     for name, hint in _hints(cls).items():
@@ -227,6 +234,14 @@ def _split(text: str) -> tuple[Keys, Any]:
     if not equals or not all(keys):
         raise ConfigError(f"{COMMAND_LINE}: expected key=value, such as train.num_steps=100, got {text!r}")
     return keys, _parse(value, f"{COMMAND_LINE}: {key}")
+
+
+def _leaves(value: Any, keys: Keys) -> Iterator[tuple[Keys, Any]]:
+    if isinstance(value, dict) and value:
+        for name, item in value.items():
+            yield from _leaves(item, (*keys, name))
+    else:
+        yield keys, value
 
 
 def _nest(keys: Keys, value: Any) -> Any:

@@ -1,0 +1,127 @@
+"""What each command of the command line does; environments come from `make_env`, which cli.py hands in."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+from pathlib import Path
+from typing import Any, TypeVar
+
+from agents import arguments, demo, inspect, stages
+from agents.console import Screen, format_seconds
+from agents.evaluate import EvalConfig
+from agents.experiment import load_experiment
+from agents.film import FILM_KWARGS, film
+from agents.inspect import MakeEnv
+from agents.measure import measure
+from agents.record import RecordConfig
+from agents.record import record as record_episodes
+from agents.report.write import write_report
+from agents.runs import build_agent, load_run
+from worldmodel.errors import ConfigError
+from worldmodel.train.checkpoint import read_manifest
+from worldmodel.train.device import resolve_device
+from worldmodel.train.state import STATE
+
+C = TypeVar("C", RecordConfig, EvalConfig)
+
+
+def run(command: arguments.Command, make_env: MakeEnv, screen: Screen) -> int:
+    """Do what the command says and return the exit code."""
+    match command:
+        case arguments.Demo():
+            return demo.run(load_experiment(command.config, command.overrides), command.out, make_env, screen)
+        case arguments.Record():
+            return record(command, make_env, screen)
+        case arguments.Train():
+            return train(command, screen)
+        case arguments.Evaluate():
+            return evaluate(command, make_env, screen)
+        case arguments.Play():
+            return play(command, make_env, screen)
+        case arguments.Report():
+            read_manifest(command.run)  # a folder that is no run is told so
+            screen.say(f"report: {write_report(command.run)}")
+            return 0
+        case arguments.Inspect():
+            return inspect.show(command.path, make_env, screen)
+        case _:
+            raise AssertionError(command)
+
+
+def record(command: arguments.Record, make_env: MakeEnv, screen: Screen) -> int:
+    """Record until the dataset has as many episodes as it shall."""
+    config = load_experiment(command.config, command.overrides)
+    given = {"num_episodes": command.episodes, "seed": command.seed, "workers": command.workers}
+    settings = _replace(config.record, given)
+    root = command.out or Path("data") / command.config.stem
+    make_env(config.env).close()  # a wrong environment is told here, in one line, rather than by every worker
+    with screen.stage("record") as progress:
+        done = record_episodes(functools.partial(make_env, config.env), settings, root, progress)
+    screen.say(f"{done.num_new} episodes recorded in {format_seconds(done.seconds)}")
+    screen.say(f"data: {root}, {done.num_episodes} episodes of seed {settings.seed}")
+    return 0
+
+
+def train(command: arguments.Train, screen: Screen) -> int:
+    """Train the model and fit its heads."""
+    config = load_experiment(command.config, command.overrides)
+    run_dir = command.out or Path("runs") / command.config.stem
+    if command.resume and not (run_dir / STATE).exists():
+        raise ConfigError(f"{run_dir} holds no training state to resume; leave --resume out to begin")
+    with screen.stage("cache") as progress:
+        stages.open_data(command.data, config, progress)
+    with screen.stage("train") as progress:
+        stages.fit_model(config, command.data, run_dir, resume=command.resume, progress=progress)
+    with screen.stage("heads") as progress:
+        stages.fit_heads_of(config, command.data, run_dir, progress=progress)
+    if config.data.val_fraction > 0:
+        found = measure(config, command.data, run_dir)
+        for sweeps in range(3):
+            if not math.isnan(error := found.get(f"position_cm_{sweeps}", math.nan)):
+                screen.say(f"the head finds objects to {error:.1f} cm {_when(sweeps)}")
+    screen.say(f"run: {run_dir}")
+    return 0
+
+
+def evaluate(command: arguments.Evaluate, make_env: MakeEnv, screen: Screen) -> int:
+    """Score the agents and print the table."""
+    trained = load_run(command.run, resolve_device("auto"))
+    config = trained.experiment(command.overrides)
+    given = {"num_episodes": command.episodes, "seed": command.seed}
+    settings = _replace(config.evaluate, given)
+    settings = dataclasses.replace(settings, agents=tuple(name.strip() for name in command.agents.split(",")))
+    config = dataclasses.replace(config, evaluate=settings)
+    env = make_env(config.env, **settings.env_overrides())
+    try:
+        with screen.stage("evaluate") as progress:
+            found = stages.score(trained, config, env, progress, command.json)
+    finally:
+        env.close()
+    screen.scores(found.to_json())
+    return 0
+
+
+def play(command: arguments.Play, make_env: MakeEnv, screen: Screen) -> int:
+    """Act through one episode and film it; the exit code is 0 whether or not the table was cleared."""
+    trained = load_run(command.run, resolve_device("auto"))
+    config = trained.experiment(command.overrides)
+    video = command.video or command.run / "videos" / f"play-{command.seed}.mp4"
+    env = make_env(config.env, **FILM_KWARGS)
+    try:
+        played = film(env, build_agent(trained, config.planner, config.cost, env), command.seed, video, screen.say)
+    finally:
+        env.close()
+    screen.say(f"{'cleared' if played.success else 'not cleared'} in {played.num_actions} sweeps")
+    screen.say(f"video: {video}")
+    return 0
+
+
+def _replace(config: C, given: dict[str, Any]) -> C:
+    """The config with those settings that were given on the command line."""
+    return dataclasses.replace(config, **{name: value for name, value in given.items() if value is not None})
+
+
+def _when(sweeps: int) -> str:
+    return "as seen" if sweeps == 0 else f"{sweeps} sweep{'s' if sweeps > 1 else ''} ahead"

@@ -1,0 +1,110 @@
+"""One experiment, from recording to report, as one strictly checked YAML file.
+
+    config = load_experiment(Path("configs/demo.yaml"), ("train.num_steps=100",))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from agents import strict
+from agents.costs import GoalDistanceConfig, ProgressCostConfig
+from agents.evaluate import EvalConfig
+from agents.planners import CEMConfig, ElitesConfig, MPPIConfig, SamplingConfig
+from agents.record import RecordConfig
+from worldmodel.heads import HeadsConfig
+from worldmodel.jepa import JEPAConfig
+from worldmodel.objectives import ObjectiveConfig
+from worldmodel.train.logging import LoggingConfig
+from worldmodel.train.trainer import TrainConfig
+
+
+@dataclass(frozen=True)
+class EnvConfig:
+    """Which world."""
+
+    id: str = "worldmodel/TableClear-v0"
+    """Gymnasium id, with its namespace."""
+    kwargs: dict[str, Any] = field(default_factory=dict)
+    """Keyword arguments of gymnasium.make."""
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """How recorded episodes become windows."""
+
+    val_fraction: float = 0.05
+    """Share of the episodes that is kept for validation."""
+    stride: int = 1
+    """Frames between the beginnings of two windows of an episode."""
+
+
+@dataclass(frozen=True)
+class PlannerConfig:
+    """Which planner, and how each of them searches."""
+
+    name: Literal["cem", "elites", "mppi"] = "cem"
+    """The one that plans; the others' settings lie unused."""
+    cem: CEMConfig = field(default_factory=CEMConfig)
+    """Cross-entropy method."""
+    elites: ElitesConfig = field(default_factory=ElitesConfig)
+    """Elite resampling."""
+    mppi: MPPIConfig = field(default_factory=MPPIConfig)
+    """Model-predictive path integral."""
+    num_recorded_actions: int = 4096
+    """Recorded actions that travel with the model as first candidates; 0 for none."""
+    decision_seconds: float | None = None
+    """Time after which a decision answers with the best so far [s]; null lets every search finish."""
+
+    @property
+    def chosen(self) -> SamplingConfig:
+        """The config of the planner that plans."""
+        return getattr(self, self.name)
+
+
+@dataclass(frozen=True)
+class CostConfig:
+    """What a plan should make small."""
+
+    name: Literal["progress", "goal"] = "progress"
+    """The progress head's reading, or the distance to a goal picture."""
+    progress: ProgressCostConfig = field(default_factory=ProgressCostConfig)
+    """Expected number of objects still to be cleared."""
+    goal: GoalDistanceConfig = field(default_factory=GoalDistanceConfig)
+    """Distance to a goal picture."""
+
+
+@dataclass(frozen=True)
+class ExperimentConfig:
+    """Everything that a run depends on; RUN/config.yaml holds the resolved one."""
+
+    env: EnvConfig = field(default_factory=EnvConfig)
+    """The world."""
+    record: RecordConfig = field(default_factory=RecordConfig)
+    """What is recorded there."""
+    data: DataConfig = field(default_factory=DataConfig)
+    """How it is cut."""
+    model: JEPAConfig = field(default_factory=JEPAConfig)
+    """What learns."""
+    objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
+    """What it learns from."""
+    train: TrainConfig = field(default_factory=TrainConfig)
+    """How it is fitted."""
+    heads: HeadsConfig = field(default_factory=HeadsConfig)
+    """What is read off it."""
+    planner: PlannerConfig = field(default_factory=PlannerConfig)
+    """How it is searched."""
+    cost: CostConfig = field(default_factory=CostConfig)
+    """For what."""
+    evaluate: EvalConfig = field(default_factory=EvalConfig)
+    """How it is scored."""
+    logging: LoggingConfig = field(default_factory=LoggingConfig)
+    """Who is told."""
+
+
+def load_experiment(path: Path, overrides: Sequence[str] = ()) -> ExperimentConfig:
+    """The experiment of a YAML file with `key=value` overrides. ConfigError in one line for any slip."""
+    return strict.load(ExperimentConfig, path, overrides)

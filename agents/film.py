@@ -1,0 +1,74 @@
+"""Acting on camera: one episode of a planning agent as a film in real time."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import gymnasium
+import numpy as np
+
+from agents.experiment import ExperimentConfig
+from agents.mpc import MPCAgent
+from agents.report import PlannerView, VideoWriter, planner_view, save_planner_views
+from agents.runs import Run, build_agent
+from worldmodel.errors import MismatchError
+
+FILM_EVERY, FPS = 4, 12.5
+"""Controller ticks of 20 ms between two pictures, and pictures a second: a film runs in real time."""
+PAUSE = 6
+"""Times that the picture between two sweeps is repeated."""
+FILM_KWARGS = {"film_every": FILM_EVERY, "render_mode": "rgb_array"}
+"""What an environment is made with to be filmed."""
+
+
+@dataclass(frozen=True)
+class Played:
+    """One filmed episode."""
+
+    success: bool
+    """The task's own rule held at the end."""
+    num_actions: int
+    """Sweeps taken."""
+    views: tuple[PlannerView, ...]
+    """Decisions seen from inside, when the planner keeps its candidates."""
+
+
+def film(env: gymnasium.Env, agent: MPCAgent, seed: int, video: Path, tell: Callable[[str], None]) -> Played:
+    """Act through the episode of a seed and film it; `env` was made with FILM_KWARGS."""
+    agent.reset([seed])
+    observation, info = env.reset(seed=seed)
+    views: list[PlannerView] = []
+    count, over = 0, False
+    with VideoWriter(video, FPS) as writer:
+        _hold(writer, env)
+        while not over:
+            action = agent.act({key: np.asarray(value)[None] for key, value in observation.items()})[0]
+            if agent.last_plan is not None and agent.last_plan.trace.candidates:
+                views.append(planner_view(np.asarray(observation["pixels"]), agent.last_plan))
+            observation, _, terminated, truncated, info = env.step(action)
+            count, over = count + 1, terminated or truncated
+            for picture in info["film"]:
+                writer.add(picture)
+            _hold(writer, env)
+            tell(f"sweep {count}: {info['num_cleared']} of {info['num_objects']} in the bin, {info['num_dropped']} dropped")
+    return Played(bool(info["success"]), count, tuple(views))
+
+
+def film_and_look_inside(run: Run, config: ExperimentConfig, env: gymnasium.Env, seed: int, video: Path) -> Played:
+    """Film an episode, and keep every decision's candidates for the report."""
+    chosen = dataclasses.replace(config.planner.chosen, keep_candidates=True)
+    planner = dataclasses.replace(config.planner, **{config.planner.name: chosen})
+    played = film(env, build_agent(run, planner, config.cost, env), seed, video, lambda _: None)
+    save_planner_views(run.directory, played.views, run.manifest.spec.action)
+    return played
+
+
+def _hold(writer: VideoWriter, env: gymnasium.Env) -> None:
+    picture = env.render()
+    if not isinstance(picture, np.ndarray):
+        raise MismatchError("this environment draws no pictures; a film needs render_mode='rgb_array'")
+    for _ in range(PAUSE):
+        writer.add(picture)

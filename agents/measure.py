@@ -1,0 +1,85 @@
+"""What a trained model is worth before it acts, on validation episodes: for the report, and for whoever tunes it."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from agents.experiment import ExperimentConfig
+from agents.report import imagine_strips, save_diagnostics, save_strips
+from agents.runs import load_run
+from agents.stages import open_data
+from worldmodel.data import Dataset, FrameCache, Windows, in_validation
+from worldmodel.diagnostics import horizon_errors, probe
+from worldmodel.errors import CheckpointError, ConfigError, DataError
+from worldmodel.train.device import resolve_device
+from worldmodel.types import Episode
+
+HORIZON = 4
+"""Sweeps ahead that imagination is measured, where the episodes are long enough."""
+NUM_STRIPS = 6
+"""Imagined episodes that are kept for the report."""
+NUM_PROBED, NUM_WINDOWS = 1000, 256
+"""Labelled frames that the probe is scored on, and windows that imagination is measured on, at most."""
+
+
+def measure(config: ExperimentConfig, data: Path, run_dir: Path) -> dict[str, float]:
+    """Write RUN/diagnostics.json and the strips of imagination beside reality; what the progress head finds of objects.
+
+    Raises CheckpointError while the heads are not fitted, ConfigError when no episode was kept for validation.
+    """
+    run = load_run(run_dir, resolve_device(config.train.device))
+    if run.heads is None:
+        raise CheckpointError(f"{run_dir} has no heads yet; finish its training first")
+    dataset, cache = open_data(data, config)
+    windows = longest_windows(cache, config, HORIZON + 1)
+    horizon = windows.num_frames - 1
+    generator = torch.Generator().manual_seed(config.train.seed)
+
+    # what the head reads off seen and imagined latents
+    num_frames = min(NUM_PROBED, windows.num_windows)
+    found = probe(run.model, run.heads.progress, windows, generator, num_frames, max_steps=min(2, horizon))
+
+    # how fast imagination drifts
+    rows = np.sort(torch.randperm(windows.num_windows, generator=generator)[:NUM_WINDOWS].numpy())
+    drift = horizon_errors(run.model, windows.batch(rows))
+
+    # what it looks like
+    strips = imagine_strips(
+        run.model,
+        run.heads.picture.draw,
+        validation_episodes(dataset, config, horizon),
+        horizon=horizon,
+        sensors=run.model.config.sensors,
+        picture=run.model.encoder.image,
+        device=run.device,
+    )
+    save_strips(run_dir, strips, dataset.spec.action)
+    measures = {"parameters": run.model.num_parameters}
+    save_diagnostics(
+        run_dir, horizon=drift, num_windows=len(rows), probe=found, num_frames=num_frames, measures=measures
+    )
+    return found
+
+
+def longest_windows(cache: FrameCache, config: ExperimentConfig, num_frames: int) -> Windows:
+    """Labelled validation windows of `num_frames` frames, or of the most that the episodes have."""
+    if config.data.val_fraction <= 0:
+        raise ConfigError("data.val_fraction is 0: a model is measured on episodes that it was not trained on; raise it")
+    for length in range(num_frames, 2, -1):
+        try:
+            return Windows(cache, length, 1, "val", config.data.val_fraction, labels=True)
+        except DataError:
+            continue  # the episodes are shorter
+    return Windows(cache, 2, 1, "val", config.data.val_fraction, labels=True)
+
+
+def validation_episodes(dataset: Dataset, config: ExperimentConfig, num_actions: int) -> list[Episode]:
+    """The first few validation episodes of at least so many actions."""
+    rows = (row for row in dataset.episodes if in_validation(row.seed, config.data.val_fraction) and row.length > num_actions)
+    episodes = [dataset.read_episode(row.episode_index) for row, _ in zip(rows, range(NUM_STRIPS), strict=False)]
+    # torch wants arrays that it may write to
+    return [dataclasses.replace(episode, actions=episode.actions.copy()) for episode in episodes]

@@ -1,0 +1,150 @@
+"""The stages between a recorded dataset and a report, each a function of folders: read, work, write.
+
+    fit_model -> fit_heads_of -> (measure.py) -> score -> (film.py)
+
+A stage finds what the one before it left in the run folder, so that any of them can be run again on its own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import gymnasium
+import numpy as np
+import torch
+from torch import Tensor
+
+from agents import strict
+from agents.baselines import Agent, ExpertAgent, RandomAgent
+from agents.evaluate import evaluate
+from agents.experiment import ExperimentConfig
+from agents.runs import Heads, Run, build_agent, load_run
+from agents.scores import Evaluation
+from worldmodel.data import Dataset, FrameCache, Windows
+from worldmodel.diagnostics import collapse
+from worldmodel.errors import CheckpointError, ConfigError, unknown_name
+from worldmodel.heads import fit_heads
+from worldmodel.jepa import JEPA
+from worldmodel.objectives import build_objective
+from worldmodel.progress import Progress
+from worldmodel.train.checkpoint import read_manifest, save_model, write_manifest
+from worldmodel.train.device import resolve_device
+from worldmodel.train.logging import open_logger
+from worldmodel.train.manifest import DataSummary, new_manifest, seed_ranges
+from worldmodel.train.trainer import Trainer
+
+DIAGNOSTICS, EVALUATION, JOURNAL = "diagnostics.json", "evaluation.json", "training/evaluation.jsonl"
+"""Files of a run folder, besides those of the checkpoint."""
+
+
+def open_data(data: Path, config: ExperimentConfig, progress: Progress | None = None) -> tuple[Dataset, FrameCache]:
+    """A dataset and the frames that the model reads of it; the cache is built when it is not there."""
+    dataset = Dataset.open(data)
+    return dataset, FrameCache.build(dataset, tuple(config.model.sensors), progress=progress)
+
+
+def fit_model(config: ExperimentConfig, data: Path, run_dir: Path, *, resume: bool, progress: Progress) -> None:
+    """Train the world model on a dataset and leave it in the run folder, without heads."""
+    dataset, cache = open_data(data, config)
+    train, val = split(cache, config, config.train.num_frames)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.train.seed)  # the weights' first values
+        model = JEPA(config.model, dataset.spec)
+        objective = build_objective(config.objective, model)
+    plain = strict.to_plain(config)
+    identity = {"dataset": dataset.fingerprint} | {name: plain[name] for name in ("data", "model", "objective")}
+    with open_logger(config.logging, run_dir, plain) as logger:
+        trainer = Trainer(
+            model, objective, train, val, config.train, logger, run_dir, identity=identity, diagnose=latent_health
+        )
+        trainer.fit(resume=resume, progress=progress)
+    for stale in (DIAGNOSTICS, EVALUATION):  # of another model that was here before
+        (run_dir / stale).unlink(missing_ok=True)
+    manifest = new_manifest(
+        dataset.spec,
+        model=plain["model"],
+        heads=None,
+        experiment=plain,
+        context_length=config.model.context_length,
+        data=DataSummary(dataset.fingerprint, dataset.num_episodes, dataset.num_frames, seed_ranges(dataset.seeds)),
+        step=config.train.num_steps,
+    )
+    save_model(run_dir, model, None, manifest)
+    strict.dump(config, run_dir / "config.yaml")
+
+
+def fit_heads_of(config: ExperimentConfig, data: Path, run_dir: Path, *, progress: Progress) -> dict[str, float]:
+    """Fit the heads of a trained model and add them to the run folder; how well they do on held-out labels."""
+    run = load_run(run_dir, resolve_device(config.train.device))
+    dataset, cache = open_data(data, config)
+    if dataset.fingerprint != run.manifest.data.fingerprint:
+        raise CheckpointError(f"{run_dir} was not trained on {data} as it is now; train again, or name the right dataset")
+    train, _ = split(cache, config, max(config.train.num_frames, config.heads.max_steps_ahead + 1))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.train.seed)
+        fitted = fit_heads(run.model, train, config.heads, torch.Generator().manual_seed(config.train.seed), progress)
+    heads = Heads(fitted.progress, fitted.picture, recorded_actions(cache, config.planner.num_recorded_actions))
+    manifest = dataclasses.replace(run.manifest, heads=heads.record(), experiment=strict.to_plain(config))
+    save_model(run_dir, run.model, heads, manifest)
+    return fitted.metrics
+
+
+def score(run: Run, config: ExperimentConfig, env: gymnasium.Env, progress: Progress, path: Path | None = None) -> Evaluation:
+    """Evaluate the agents that the configuration names; into RUN/evaluation.json, the manifest, and `path` when given.
+
+    An interrupted evaluation goes on from its journal.
+    """
+    agents = {name: make_agent(name, run, config, env) for name in config.evaluate.agents}
+    trained_on = run.manifest.data.train_seeds
+    journal = run.directory / JOURNAL
+    found = evaluate(env, agents, config.evaluate, trained_on=trained_on, journal=journal, progress=progress)
+    for target in (run.directory / EVALUATION, path):
+        if target is not None:
+            found.save(target)
+    values = found.to_json()
+    entry = {"protocol": values["protocol"], "agents": values["agents"]}
+    manifest = read_manifest(run.directory)
+    others = (e for e in manifest.evaluations if e["protocol"]["hash"] != found.protocol.hash)
+    write_manifest(run.directory, dataclasses.replace(manifest, evaluations=(*others, entry)))
+    return found
+
+
+def make_agent(name: str, run: Run, config: ExperimentConfig, env: gymnasium.Env) -> Agent:
+    """The agent called `name`: random, expert, worldmodel, or worldmodel:COST for another cost than the configured one."""
+    kind, _, cost = name.partition(":")
+    if name == "random":
+        return RandomAgent(run.manifest.spec.action)
+    if name == "expert":
+        return ExpertAgent()
+    costs = ("progress", "goal")
+    if kind != "worldmodel" or (cost and cost not in costs):
+        names = ("random", "expert", "worldmodel", *(f"worldmodel:{c}" for c in costs))
+        raise ConfigError(unknown_name("agent", name, names))
+    chosen = dataclasses.replace(config.cost, name=cost) if cost else config.cost
+    return build_agent(run, config.planner, chosen, env)
+
+
+def recorded_actions(cache: FrameCache, num: int) -> Tensor:
+    """At most `num` recorded actions (M, A), evenly over the dataset; an episode's last frame has none."""
+    followed = np.ones(cache.num_frames, bool)
+    followed[cache.episode_start + cache.episode_length - 1] = False
+    rows = np.flatnonzero(followed)
+    if len(rows) > num:
+        rows = rows[np.linspace(0, len(rows) - 1, num).astype(np.int64)] if num else rows[:0]
+    return torch.from_numpy(np.asarray(cache.arrays["action"][rows], np.float32))
+
+
+def latent_health(z: Tensor) -> dict[str, float]:
+    """Numbers that tell a collapsed latent (B, T, K, D) from a healthy one."""
+    report = collapse(z)
+    return {"std": report.mean_std, "dead_share": report.dead_share, "effective_rank": report.effective_rank}
+
+
+def split(cache: FrameCache, config: ExperimentConfig, num_frames: int) -> tuple[Windows, Windows | None]:
+    """Labelled windows for training and, unless val_fraction is 0, for validation."""
+
+    def windows(part: str) -> Windows:
+        return Windows(cache, num_frames, config.data.stride, part, config.data.val_fraction, labels=True)  # type: ignore[arg-type]
+
+    return windows("train"), windows("val") if config.data.val_fraction > 0 else None
