@@ -1,7 +1,7 @@
 """Episodes on disk and on their way to training, in the order in which they travel:
 
     writer.py     episodes -> closed shards, by any number of writers at once
-    finalize.py   shards -> one dataset in the LeRobotDataset v3.0 layout, with its card (card.py)
+    assemble.py   shards -> one dataset in the LeRobotDataset v3.0 layout, with its card (card.py)
     dataset.py    a dataset opened, read and verified
     cache.py      its frames as memory-mapped arrays
     windows.py    batches of consecutive frames from those arrays, split into train and val
@@ -13,9 +13,9 @@ files.py is what keeps a crash harmless.
 
 from __future__ import annotations
 
+from worldmodel.data.assemble import finalize
 from worldmodel.data.cache import FrameCache
 from worldmodel.data.dataset import Dataset, EpisodeRow
-from worldmodel.data.finalize import finalize
 from worldmodel.data.sampler import ShuffledSampler
 from worldmodel.data.windows import Windows, in_validation
 from worldmodel.data.writer import DatasetWriter, recorded_episodes

@@ -110,12 +110,12 @@ class FrameCache:
         arrays = {}
         try:
             for name, entry in index["arrays"].items():
-                array = np.load(Path(path) / entry["file"], mmap_mode="r", allow_pickle=False)
+                array = np.lib.format.open_memmap(Path(path) / entry["file"], "r")
                 if list(array.shape) != entry["shape"] or array.dtype.name != entry["dtype"] or len(array) != ds.num_frames:
                     raise DataError(f"{path} is damaged: {name} is {array.dtype} {array.shape}; delete it and build it again")
                 arrays[name] = array
             return cls(Path(path), index, arrays, ds.spec)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:
             if isinstance(error, DataError):
                 raise
             raise DataError(f"{path} is damaged: {one_line(error)}; delete it and build it again") from error
@@ -131,13 +131,13 @@ def _build(ds: Dataset, keys: tuple[str, ...], path: Path, progress: Progress) -
         part.mkdir(parents=True)
         arrays, entries = {}, {}
         for number, (name, column) in enumerate(columns.items()):
-            shape, dtype = _layout(ds, column)
+            shape, feature = (ds.num_frames, *ds.shape_of(column)), ds.features[column]
+            dtype = "uint8" if feature["dtype"] == "image" else feature["dtype"]
             entries[name] = {"file": f"{number}.npy", "shape": list(shape), "dtype": dtype}
             arrays[name] = np.lib.format.open_memmap(part / f"{number}.npy", "w+", np.dtype(dtype), shape)
         for start, values in ds.frames(list(columns.values())):
             for name, column in columns.items():
-                batch = values[column]
-                arrays[name][start : start + len(batch)] = batch.reshape(len(batch), *arrays[name].shape[1:])
+                arrays[name][start : start + len(values[column])] = values[column]
             progress.update(start + len(values["action"]), ds.num_frames)
         for name, array in arrays.items():
             array.flush()
@@ -162,16 +162,3 @@ def _index(ds: Dataset, keys: tuple[str, ...], entries: dict[str, Any]) -> dict[
         "episode_seed": [row.seed for row in ds.episodes],
         "episode_success": [row.success for row in ds.episodes],
     }
-
-
-def _layout(ds: Dataset, column: str) -> tuple[tuple[int, ...], str]:
-    """Shape and dtype of a column's array."""
-    feature = ds.features[column]
-    sensors = {name: ds.spec.sensors[key].shape for key, name in sensor_columns(ds.spec).items()}
-    if column in sensors:
-        shape = tuple(sensors[column])
-    elif column == "action":
-        shape = (ds.spec.action.dim,)
-    else:
-        shape = () if feature["shape"] == [1] else tuple(feature["shape"])
-    return (ds.num_frames, *shape), "uint8" if feature["dtype"] == "image" else feature["dtype"]

@@ -130,15 +130,14 @@ class Dataset:
         if not 0 <= i < self.num_episodes:
             raise DataError(f"{self.root} has no episode {i}; it has 0 to {self.num_episodes - 1}")
         row = self.episodes[i]
-        first_in_file = min(other.first_frame for other in self.episodes if other.file == row.file)
         path = inside(self.root, row.file)
-        table = _read_rows(path, row.first_frame - first_in_file, row.length)
+        table = _read_rows(path, row.first_frame - self._files[row.file].start, row.length)
         columns = {name: self._values(table, name, path) for name in self.features}
         if (columns["episode_index"] != i).any() or (columns["frame_index"] != np.arange(row.length)).any():
             raise DataError(f"{path} is damaged: the rows of episode {i} are not in their place")
         return Episode(
             observations={key: columns[column] for key, column in sensor_columns(self.spec).items()},
-            actions=columns["action"].reshape(row.length, -1)[:-1],
+            actions=columns["action"][:-1],
             rewards=columns["next.reward"][:-1],
             terminated=row.terminated,
             truncated=row.truncated,
@@ -154,9 +153,8 @@ class Dataset:
         Raises:
             DataError: a data file is missing, damaged, or holds another number of frames than its episodes have.
         """
-        start = 0
-        for relative, length in self._files().items():
-            path, end = inside(self.root, relative), start + length
+        for relative, place in self._files.items():
+            path, start, length = inside(self.root, relative), place.start, len(place)
             with reading(path), pq.ParquetFile(path) as file:
                 if file.metadata.num_rows != length:
                     raise DataError(f"{path} is damaged: {file.metadata.num_rows} frames; expected {length}")
@@ -164,8 +162,8 @@ class Dataset:
                     table = pa.Table.from_batches([batch])
                     yield start, {name: self._values(table, name, path) for name in columns}
                     start += len(batch)
-            if start != end:
-                raise DataError(f"{path} is damaged: it ends at frame {start}; expected {end}")
+            if start != place.stop:
+                raise DataError(f"{path} is damaged: it ends at frame {start}; expected {place.stop}")
 
     def verify(self, progress: Progress | None = None) -> list[str]:
         """One line for each thing that is wrong: checksums, missing files, rows out of place, values that do not fit."""
@@ -173,7 +171,7 @@ class Dataset:
         problems = []
         try:
             checksums = read_json(self.root / CHECKSUMS)
-            known = [name for name in self._files() if name not in checksums]
+            known = [name for name in self._files if name not in checksums]
             problems += [f"{name} has no checksum" for name in known]
         except DataError as error:
             return [str(error)]
@@ -213,21 +211,31 @@ class Dataset:
             "tasks": sorted({row.instruction for row in self.episodes}),
             "sensors": {key: f"{sensor.dtype} {list(sensor.shape)}" for key, sensor in self.spec.sensors.items()},
             "labels": list(self.label_names),
-            "bytes": sum(inside(self.root, name).stat().st_size for name in self._files()),
+            "bytes": sum(inside(self.root, name).stat().st_size for name in self._files),
             "fingerprint": self.fingerprint,
         }
 
-    def _files(self) -> dict[str, int]:
-        """Data file -> number of frames, in order."""
-        files: dict[str, int] = {}
+    def shape_of(self, column: str) -> tuple[int, ...]:
+        """Shape of one row of a column as it was recorded: () for one number, (1,) for a vector of one number."""
+        vectors = {name: self.spec.sensors[key].shape for key, name in sensor_columns(self.spec).items()}
+        vectors["action"] = (self.spec.action.dim,)
+        shape = tuple(self.features[column]["shape"])
+        return tuple(vectors.get(column, () if shape == (1,) else shape))
+
+    @cached_property
+    def _files(self) -> dict[str, range]:
+        """Data file -> its frames, in order."""
+        files: dict[str, range] = {}
         for row in self.episodes:
-            files[row.file] = files.get(row.file, 0) + row.length
+            start = files[row.file].start if row.file in files else row.first_frame
+            files[row.file] = range(start, row.first_frame + row.length)
         return files
 
     def _values(self, table: pa.Table, name: str, path: Path) -> np.ndarray:
         if name not in table.column_names:
             raise DataError(f"{path} has no column {name!r}")
-        return from_arrow(table.column(name), self.features[name], f"{path}: column {name!r}")
+        values = from_arrow(table.column(name), self.features[name], f"{path}: column {name!r}")
+        return values.reshape(len(values), *self.shape_of(name))
 
     def _check_features(self) -> None:
         """The columns that the world needs are there, with its dtypes and shapes."""

@@ -88,6 +88,8 @@ def features_of(spec: WorldSpec, labels: dict[str, np.ndarray]) -> dict[str, Fea
         require_name("label", name)
         if label.dtype.name not in _LABEL_DTYPES:
             raise DataError(f"label {name!r} is {label.dtype}; expected one of {', '.join(_LABEL_DTYPES)}")
+        if label.shape[1:] == (1,):
+            raise DataError(f"label {name!r} has the shape {label.shape}; expected {label.shape[:1]} for one number a frame")
         features[LABEL + name] = _feature(label.dtype.name, label.shape[1:] or (1,))
     features["timestamp"] = _feature("float32", (1,))
     for name in BOOKKEEPING[1:]:

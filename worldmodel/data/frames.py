@@ -32,11 +32,11 @@ def check_episode(episode: Episode, spec: WorldSpec) -> None:
     _check_array(f"{where}: actions", episode.actions, (num_actions, spec.action.dim), "float32")
     _check_array(f"{where}: rewards", episode.rewards, (num_actions,), "float32")
     for name, label in episode.labels.items():
-        _check_array(f"{where}: label {name!r}", label, (num_actions + 1, *label.shape[1:]), label.dtype.name)
+        _check_array(f"{where}: label {name!r}", label, (num_actions + 1, *label.shape[1:]), label.dtype)
 
 
-def _check_array(what: str, array: np.ndarray, shape: tuple[int, ...], dtype: str) -> None:
-    if array.dtype != np.dtype(dtype):
+def _check_array(what: str, array: np.ndarray, shape: tuple[int, ...], dtype: str | np.dtype) -> None:
+    if array.dtype != dtype:
         raise DataError(f"{what} is {array.dtype}; expected {dtype}")
     if array.shape != shape:
         raise DataError(f"{what} has the shape {array.shape}; expected {shape}")
