@@ -50,11 +50,13 @@ def draw_arrows(
     colours: Sequence[tuple[int, int, int]] = (WHITE,),
     *,
     scale: int = 1,
-    thickness: float = 0.02,
+    thickness: float = 0.016,
+    rim: float = 0.4,
 ) -> np.ndarray:
     """The picture enlarged by `scale`, with an arrow for each action (N, A), the last on top: (H * scale, W * scale, 3).
 
-    `colours` holds one colour an action, or one for all. `thickness` is a share of the picture's width.
+    `colours` holds one colour an action, or one for all. `thickness` is a share of the picture's width, `rim` (the dark
+    edge that keeps an arrow visible on anything) a share of that.
     """
     if len(colours) not in (1, len(actions)):
         raise DataError(f"expected 1 or {len(actions)} colours, got {len(colours)}")
@@ -66,8 +68,8 @@ def draw_arrows(
     for index, action in enumerate(actions):
         points = action_to_pixels(spec, np.asarray(action), width, height)
         colour = colours[index % len(colours)]
-        _arrow(canvas, points, stroke * 1.7, INK)
-        _arrow(canvas, points, stroke, colour)
+        _arrow(canvas, points, stroke, rim * stroke, INK)
+        _arrow(canvas, points, stroke, 0.0, colour)
     shrunk = overlay.resize(base.size, Image.Resampling.BOX)
     base.paste(shrunk, mask=shrunk.getchannel("A"))
     return np.asarray(base)
@@ -80,11 +82,10 @@ def draw_arrow(
     return draw_arrows(picture, spec, np.asarray(action)[None], (colour,), scale=scale)
 
 
-def _arrow(canvas: ImageDraw.ImageDraw, points: np.ndarray, stroke: float, colour: tuple[int, int, int]) -> None:
-    """A dot at the first of the points (P, 2), a line through them, a head whose tip is the last."""
+def _arrow(canvas: ImageDraw.ImageDraw, points: np.ndarray, stroke: float, border: float, colour: tuple[int, int, int]) -> None:
+    """A dot at the first of the points (P, 2), a line through them, a head whose tip is the last; `border` wider all round."""
     fill = (*colour, 255)
-    x, y = points[0]
-    canvas.ellipse((x - stroke, y - stroke, x + stroke, y + stroke), fill=fill)
+    _disc(canvas, points[0], 0.9 * stroke + border, fill)
     if len(points) < 2:
         return
     tip, before = points[-1], points[-2]
@@ -93,11 +94,20 @@ def _arrow(canvas: ImageDraw.ImageDraw, points: np.ndarray, stroke: float, colou
         return
     along = (tip - before) / length
     across = np.array([-along[1], along[0]])
-    head = min(3.6 * stroke, length)
-    neck = tip - along * head
-    line = [tuple(p) for p in (*points[:-1], neck)]
-    canvas.line(line, fill=fill, width=max(round(stroke), 1), joint="curve")
-    canvas.polygon([tuple(p) for p in (tip, neck + across * head * 0.5, neck - across * head * 0.5)], fill=fill)
+    neck = tip - along * min(3.6 * stroke, length)
+    head = [tip, neck + across * 1.7 * stroke, neck - across * 1.7 * stroke]
+    line = [tuple(point) for point in (*points[:-1], neck)]
+    canvas.line(line, fill=fill, width=max(round(stroke + 2 * border), 1), joint="curve")
+    canvas.polygon([tuple(point) for point in head], fill=fill)
+    if border > 0:  # a rim around the head: its edges stroked, its corners rounded
+        canvas.line([tuple(point) for point in (*head, tip)], fill=fill, width=round(2 * border))
+        for corner in head:
+            _disc(canvas, corner, border, fill)
+
+
+def _disc(canvas: ImageDraw.ImageDraw, centre: np.ndarray, radius: float, fill: tuple[int, int, int, int]) -> None:
+    x, y = centre
+    canvas.ellipse((x - radius, y - radius, x + radius, y + radius), fill=fill)
 
 
 def contact_sheet(

@@ -39,8 +39,9 @@ def imagine_strips(
     for episode in episodes:
         if episode.num_actions < horizon:
             continue
-        obs = {key: torch.from_numpy(episode.observations[key][None, :1]).to(device) for key in sensors}
-        actions = torch.from_numpy(episode.actions[:horizon]).to(device)
+        # copies, because episodes read from disk may not be written to
+        obs = {key: torch.from_numpy(np.array(episode.observations[key][None, :1])).to(device) for key in sensors}
+        actions = torch.from_numpy(np.array(episode.actions[:horizon])).to(device)
         z = model.encode(obs)  # (1, 1, K, D)
         ahead = model.rollout(z, actions[None, None])[:, 0]  # (1, H, K, D)
         pictures = picture_head(torch.cat([z, ahead], dim=1))  # (1, H + 1, height, width, 3)

@@ -12,7 +12,7 @@ from agents.report.draw import WHITE, can_draw, contact_sheet, draw_arrow, draw_
 from agents.report.types import PlannerView, Strip
 from worldmodel.types import ActionSpec
 
-SHOWN = 48
+SHOWN = 40
 """Candidates drawn of one decision: more of them only hide the picture."""
 LOW_PERCENTILE, HIGH_PERCENTILE = 0.0, 95.0
 """Costs between which the colours run; a few very bad candidates would flatten the rest."""
@@ -51,8 +51,8 @@ def planner_picture(view: PlannerView, action: ActionSpec, width: int = 384) -> 
     low, high = cost_range(view)
     shares = np.clip((view.costs[keep] - low) / max(high - low, 1e-12), 0, 1)
     colours = [_rgb(share) for share in shares]
-    picture = draw_arrows(view.picture, action, view.candidates[keep], colours, scale=scale, thickness=0.008)
-    return draw_arrow(picture, action, view.chosen, WHITE)
+    picture = draw_arrows(view.picture, action, view.candidates[keep], colours, scale=scale, thickness=0.007, rim=0.25)
+    return draw_arrows(picture, action, view.chosen[None], (WHITE,), thickness=0.013)
 
 
 def cost_range(view: PlannerView) -> tuple[float, float]:

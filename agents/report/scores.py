@@ -10,8 +10,13 @@ from agents.report.figures import bar_figure
 from agents.report.types import CEILING, FLOOR, Evaluation, GroupScore, Score
 
 MISSING = "The evaluation is missing: there is no evaluation.json in this run (worldmodel evaluate writes it)."
-NOTES = {FLOOR: "floor: sweeps anywhere", CEILING: "ceiling: scripted, told where everything is"}
-"""What the agents are that bound the table."""
+NOTES = {
+    FLOOR: "floor: sweeps anywhere",
+    CEILING: "ceiling: scripted, told where everything is",
+    "worldmodel:goal": "cost: distance to a picture of an empty table",
+    "worldmodel:progress": "cost: the progress head",
+}
+"""What an agent is, where its name does not say it."""
 
 
 def main_score(evaluation: Evaluation) -> Score | None:
@@ -44,11 +49,11 @@ def headline(title: str, evaluation: Evaluation | None) -> str:
     by_name = {other.name: other for other in evaluation.scores}
     floor, ceiling = by_name[FLOOR], by_name[CEILING]
     sentence = (
-        f"The robot cleared the table in {round(score.success.rate * score.n)} of {score.n} held-out episodes: "
-        f"{percent(score.success.rate)} (95 % interval {span(score.success)})"
+        f"The robot cleared the table in {round(score.success.rate * score.n)} of {score.n} held\u2011out episodes: "
+        f"{percent(score.success.rate)} (95\u00a0% interval\u00a0{span(score.success)})"
     )
     context = (
-        "It plans each sweep in a latent world model that was learned from recorded sweeps alone. "
+        "It plans each sweep in a latent world model that was learned from recorded sweeps. "
         f"It put {percent(score.objects_cleared)} of the objects into the bin and dropped {percent(score.dropped)}. "
         f"Random sweeps cleared {percent(floor.success.rate)} of the episodes (n = {floor.n}), the scripted expert, "
         f"which is told where every object is, {percent(ceiling.success.rate)} (n = {ceiling.n})."
@@ -71,25 +76,25 @@ def table(evaluation: Evaluation) -> str:
     for score in evaluation.scores:
         name = f"<b>{page.text(score.name)}</b>" if score is best else page.text(score.name)
         note = NOTES.get(score.name, "")
-        p50, p95 = (f"{value:,.0f}" for value in score.plan_ms) if score.plan_ms is not None else ("–", "–")
+        p50, p95 = (milliseconds(value) for value in score.plan_ms) if score.plan_ms is not None else ("–", "–")
         rows.append(
             (
                 name + (f'<span class="note">{page.text(note)}</span>' if note else ""),
+                str(score.n),
                 interval_bar(score.success),
-                f"{percent(score.success.rate)}",
-                span(score.success),
+                f'{percent(score.success.rate)}<span class="note">{span(score.success)}</span>',
                 percent(score.objects_cleared),
                 percent(score.dropped),
                 p50,
                 p95,
-                str(score.n),
             )
         )
-    heads = ("agent", "episodes cleared", "", "95 % interval", "objects in bin", "dropped", "plan p50 [ms]", "p95 [ms]", "n")
+    heads = ("agent", "n", "episodes cleared", "", "objects in bin", "dropped", "decision p50 [ms]", "p95 [ms]")
     caption = (
-        "Bars: episodes in which every object ended in the bin. Whiskers: Wilson 95 % interval. Same start states for all."
+        "Bars: episodes in which every object ended in the bin. Whiskers, and below the rate: Wilson 95 % interval. "
+        f"Same held-out starts for all. {rules(evaluation)}"
     )
-    rows_html = page.table(heads, rows, numeric=range(2, 9))
+    rows_html = page.table(heads, rows, numeric=(1, 3, 4, 5, 6, 7))
     return f'<div class="scores">{rows_html}<p class="caption">{page.text(caption)}</p></div>'
 
 
@@ -130,12 +135,22 @@ def by_objects(evaluation: Evaluation, others: dict[str, Evaluation]) -> str:
 def comparable(one: Evaluation, other: Evaluation) -> bool:
     """Whether two protocols differ in the starts and the number of objects at most."""
 
-    def rules(evaluation: Evaluation) -> dict[str, object]:
-        kept = {key: value for key, value in evaluation.protocol.items() if key not in ("hash", "seed", "starts", "env_kwargs")}
+    def kept(evaluation: Evaluation) -> dict[str, object]:
+        rest = {key: value for key, value in evaluation.protocol.items() if key not in ("hash", "seed", "starts", "env_kwargs")}
         kwargs = evaluation.protocol.get("env_kwargs") or {}
-        return {**kept, "env_kwargs": {key: value for key, value in kwargs.items() if key != "num_objects"}}
+        return {**rest, "env_kwargs": {key: value for key, value in kwargs.items() if key != "num_objects"}}
 
-    return rules(one) == rules(other)
+    return kept(one) == kept(other)
+
+
+def rules(evaluation: Evaluation) -> str:
+    """The protocol in one line: what was asked of which robot."""
+    protocol = evaluation.protocol
+    kwargs = protocol.get("env_kwargs") or {}
+    count, budget = kwargs.get("num_objects"), protocol.get("budget") or kwargs.get("max_sweeps")
+    asked = [" to ".join(map(str, count)) if isinstance(count, list) else str(count), "objects"] if count else []
+    parts = [" ".join(asked), f"at most {budget} sweeps" if budget else "", str(protocol.get("robot") or "")]
+    return f"Protocol {protocol.get('hash', 'without a hash')}: {', '.join(part for part in parts if part) or 'as configured'}."
 
 
 def episode_table(score: Score) -> str:
@@ -166,8 +181,13 @@ def interval_bar(interval: Interval) -> str:
 
 
 def percent(share: float) -> str:
-    """A share in [0, 1] as percent with one digit."""
-    return f"{100 * share:.1f} %"
+    """A share in [0, 1] as percent with one digit; the sign stays on the number's line."""
+    return f"{100 * share:.1f}\u00a0%"
+
+
+def milliseconds(value: float) -> str:
+    """A duration [ms] in whole milliseconds."""
+    return f"{value:,.0f}" if value >= 1 else "&lt; 1"
 
 
 def span(interval: Interval) -> str:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from agents.report import page
 from agents.report.draw import can_draw
 from agents.report.figures import Line, line_figure
 from agents.report.render import SHOWN, colour_gradient, cost_range, planner_picture, strip_heads, strip_rows
 from agents.report.scores import cell
 from agents.report.types import ReportData
+
+SHOWN_DECISIONS = 4
+"""Decisions shown before a click."""
 
 
 def videos(data: ReportData, max_bytes: int) -> str:
@@ -24,7 +29,9 @@ def videos(data: ReportData, max_bytes: int) -> str:
             page.missing("Videos are missing: there is no mp4 in videos/ of this run (worldmodel play --video writes one).")
         ]
     more = [page.missing(f"Left out because of their size, see videos/ of this run: {', '.join(named)}.")] if named else []
-    return page.section("The robot clearing a table", page.grid(shown) if data.videos else shown[0], *more)
+    return page.section(
+        "The robot clearing a table", f'<div class="films">{"".join(shown)}</div>' if data.videos else shown[0], *more
+    )
 
 
 def imagination(data: ReportData) -> str:
@@ -63,15 +70,17 @@ def planner(data: ReportData) -> str:
     for index, view in enumerate(data.planner_views, start=1):
         low, high = cost_range(view)
         scale = f'<span class="scale" style="background: {colour_gradient()}"></span>'
-        ends = f'<span class="ends"><span>cheapest {low:.3g}</span><span>{high:.3g} dearest</span></span>'
+        ends = f'<span class="ends"><span>cheapest {low:.3g}</span><span>{high:.3g} and dearer</span></span>'
         picture = page.image(planner_picture(view, data.action), f"candidates of decision {index} over the observed picture")
-        count = len(view.costs)
+        count = int(np.isfinite(view.costs).sum())
         shown = f"{count} candidates" if count <= SHOWN else f"{SHOWN} of {count} candidates, evenly by rank"
         figures.append(page.figure(picture + scale + ends, f"Decision {index}: {shown}."))
     lead = page.lead(
-        "Each arrow is the first sweep of a candidate, coloured by the cost of its imagined outcome. White: the sweep done."
+        "Each arrow is the first sweep of a candidate, coloured by the cost of its imagined outcome. White: the sweep chosen."
     )
-    return page.section(heading, lead, page.grid(figures))
+    more = figures[SHOWN_DECISIONS:]
+    rest = [page.details(f"{len(more)} more decisions", page.grid(more))] if more else []
+    return page.section(heading, lead, page.grid(figures[:SHOWN_DECISIONS]), *rest)
 
 
 def prediction(data: ReportData) -> str:
@@ -91,9 +100,7 @@ def prediction(data: ReportData) -> str:
     if data.probe:
         sweeps, errors = [row.sweeps for row in data.probe], [row.position_cm for row in data.probe]
         line = Line("mean", sweeps, errors, True)
-        svg = line_figure(
-            [line], "predicted sweeps before reading", "mean position error [cm]", name="probe error", from_zero=True
-        )
+        svg = line_figure([line], "predicted sweeps", "mean position error [cm]", name="probe error", from_zero=True)
         caption = f"Object places read off the latent by the head ({data.probe[0].num_frames:,} frames)."
         figures.append(page.figure(svg, caption))
         rows = [(str(row.sweeps), f"{row.position_cm:.2f}", f"{100 * row.status_accuracy:.1f}") for row in data.probe]

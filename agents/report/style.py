@@ -39,19 +39,25 @@ th, td {
   vertical-align: middle;
 }
 th { font-weight: 600; color: var(--faint); font-size: 0.82rem; vertical-align: bottom; }
-td.number, th.number { text-align: right; white-space: nowrap; }
+td.number, th.number { text-align: right; }
+td.number { white-space: nowrap; }
 td.key { color: var(--faint); white-space: nowrap; }
 .facts { margin: 0.4rem 0 1rem; }
 .facts td { vertical-align: top; overflow-wrap: anywhere; }
 .note { display: block; color: var(--faint); font-size: 0.82rem; max-width: 17rem; }
-.rate { display: block; width: 11rem; height: 1.1rem; }
+.rate { display: block; width: 12rem; height: 1.1rem; }
 .scores table { width: 100%; }
+.scores td:first-child { min-width: 9rem; }
+th:last-child, td:last-child { padding-right: 0; }
+td.number .note { white-space: nowrap; }
 .scores tr.main td { font-weight: 600; }
 .scores tr.main .note { font-weight: 400; }
 .grid {
   display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 19rem), 1fr)); gap: 1.6rem;
   margin: 0.8rem 0 1.2rem;
 }
+.films { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr)); gap: 1.6rem; }
+.films figure { max-width: 42rem; }
 figure { margin: 0; min-width: 0; }
 figure > svg, figure > img, figure > video { display: block; width: 100%; height: auto; border-radius: 4px; }
 figure > video { background: #000; }

@@ -10,14 +10,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from agents.report import collect, save_diagnostics, save_planner_views, save_strips, write_report, write_video
+from agents.planners.sampling import Plan, PlanTrace
+from agents.protocol import EvaluationProtocol
+from agents.report import collect, planner_view, save_diagnostics, save_planner_views, save_strips, write_report, write_video
 from agents.report.collect import parse_evaluation, read_curves
 from agents.report.training import POINTS, thin
 from agents.report.types import Curve, PlannerView, ReportData, Strip
+from agents.scores import AgentScore, EpisodeResult
+from agents.scores import Evaluation as SavedEvaluation
 from worldmodel.diagnostics.horizon import HorizonReport
 from worldmodel.errors import DataError
-from worldmodel.types import ActionSpec
+from worldmodel.train.manifest import DataSummary, new_manifest
+from worldmodel.types import ActionSpec, WorldSpec
 
 SPEC = ActionSpec(
     names=("start_x", "start_y", "end_x", "end_y"),
@@ -56,7 +62,7 @@ def evaluation() -> dict:
         },
         "agents": {
             "random": agent(0.0, 0.0, 0.0602, plan_ms={"p50": 0.02, "p95": 0.03}, objects_cleared=0.091),
-            "goal-picture": agent(0.3, 0.1991, 0.4251),
+            "worldmodel:goal": agent(0.3, 0.1991, 0.4251),
             "worldmodel": agent(58 / 60, 0.8864, 0.9908),
             "expert": agent(1.0, 0.9398, 1.0, plan_ms=None),
         },
@@ -176,12 +182,16 @@ def parsed(html: str) -> Loads:
 def test_the_headline_says_what_was_learned_with_n_and_the_interval(html: str) -> None:
     headline = re.search(r"<h1>(.*?)</h1>", html)
     assert headline is not None
-    assert headline[1] == "The robot cleared the table in 58 of 60 held-out episodes: 96.7 % (95 % interval 88.6–99.1)"
+    sentence = headline[1].replace("\u2011", "-").replace("\u00a0", " ")
+    assert sentence == "The robot cleared the table in 58 of 60 held-out episodes: 96.7 % (95 % interval 88.6–99.1)"
 
 
 def test_the_score_table_holds_every_number(html: str) -> None:
-    for number in ("96.7 %", "88.6–99.1", "98.7 %", "0.6 %", "212", "432", "60", "30.0 %", "19.9–42.5", "9.1 %", "0.0–6.0"):
-        assert f">{number}</td>" in html
+    for number in ("98.7 %", "0.6 %", "212", "432", "60", "9.1 %", "&lt; 1"):
+        assert f">{number}</td>" in html.replace("\u00a0", " ")
+    for rate, interval in (("96.7 %", "88.6–99.1"), ("30.0 %", "19.9–42.5"), ("0.0 %", "0.0–6.0"), ("100.0 %", "94.0–100.0")):
+        assert f'>{rate}<span class="note">{interval}</span></td>' in html.replace("\u00a0", " ")
+    assert "Protocol a1b2c3d4: 1 to 5 objects, at most 8 sweeps." in html
     assert 'x1="88.64%" x2="99.08%"' in html  # the whisker is drawn to scale
 
 
@@ -346,3 +356,44 @@ def test_evaluations_with_other_numbers_of_objects_join_the_figure(tmp_path: Pat
     result["protocol"]["budget"] = 20  # another question: no place in the same figure
     other.write_text(json.dumps(result))
     assert "every episode began with 3" in write_report(tmp_path).read_text(encoding="utf-8")
+
+
+def test_what_the_stages_write_is_what_the_report_reads(tmp_path: Path) -> None:
+    """The evaluation, the manifest and a plan as the other rooms make them."""
+    starts, names = (11, 12), ("random", "worldmodel", "expert")
+    protocol = EvaluationProtocol(
+        "worldmodel/TableClear-v0", {"num_objects": 3}, 5, starts, 8, "arm", "softpipe", {"mujoco": "4.0.0"}
+    )
+    episodes = tuple(
+        EpisodeResult(name, k, start, name != "random", 3, 3, 0, 2, (10.0, 20.0))
+        for name in names
+        for k, start in enumerate(starts)
+    )
+    scores = {name: AgentScore.of([e for e in episodes if e.agent == name]) for name in names}
+    SavedEvaluation(protocol, scores, episodes, {}, {"cpu": "Abacus 9"}).save(tmp_path / "evaluation.json")
+    world = WorldSpec("worldmodel/TableClear-v0", {}, {}, SPEC, "sweep", "arm")
+    summary = DataSummary("feedbeef", 1234, 5678, ((1, 2),))
+    manifest = new_manifest(
+        world, model={}, heads=None, experiment={"train": {"seed": 17}}, context_length=1, data=summary, step=9
+    )
+    (tmp_path / "manifest.json").write_text(manifest.to_json())
+    candidates, costs = (torch.zeros(1, 5, 2, 4), torch.ones(1, 3, 2, 4)), (torch.zeros(1, 5), torch.ones(1, 3))
+    trace = PlanTrace(torch.zeros(2, 1), torch.zeros(2, 1), (0.1, 0.1), candidates, costs)
+    short = PlanTrace(trace.best[:1], trace.mean[:1], (0.1,), trace.candidates[:1], trace.costs[:1])
+    picture = np.zeros((8, 8, 3), np.uint8)
+    views = [planner_view(picture, Plan(torch.full((1, 2, 4), 0.5), torch.zeros(1), t)) for t in (trace, short)]
+    save_planner_views(tmp_path, views, SPEC)
+
+    loaded = collect(tmp_path).planner_views
+    assert loaded[0].candidates[:, 0].tolist() == [0.0] * 5 + [1.0] * 3 and loaded[0].chosen.tolist() == [0.5] * 4
+    assert np.isfinite(loaded[1].costs).sum() == 5  # a search cut short
+    html = write_report(tmp_path).read_text(encoding="utf-8")
+    assert "The robot cleared the table in 2 of 2" in html and "5 candidates" in html
+    for fact in (protocol.hash, "softpipe", "Abacus 9", "train 17", "episodes 1234, frames 5678", "feedbeef", manifest.commit):
+        assert fact in html, fact
+
+
+def test_a_plan_without_candidates_cannot_be_drawn() -> None:
+    plan = Plan(torch.zeros(1, 2, 4), torch.zeros(1), PlanTrace(torch.zeros(1, 1), torch.zeros(1, 1), (0.1,)))
+    with pytest.raises(DataError, match="keep_candidates"):
+        planner_view(np.zeros((8, 8, 3), np.uint8), plan)
