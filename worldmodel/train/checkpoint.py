@@ -99,10 +99,12 @@ def load_weights(module: nn.Module, weights: Mapping[str, Tensor], source: str) 
 
 def cpu_state(module: nn.Module) -> dict[str, Tensor]:
     """A copy of the module's weights on the CPU, each with its own memory, as safetensors wants it."""
-    return {
-        name: value.detach().to("cpu", copy=True).contiguous(memory_format=torch.contiguous_format)
-        for name, value in module.state_dict().items()
-    }
+    return {name: cpu_copy(value) for name, value in module.state_dict().items()}
+
+
+def cpu_copy(tensor: Tensor) -> Tensor:
+    """A copy on the CPU, its elements in plain order."""
+    return tensor.detach().to("cpu", copy=True).contiguous(memory_format=torch.contiguous_format)
 
 
 def _read_weights(path: Path, checksum: str) -> dict[str, Tensor]:

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Protocol
 
-from worldmodel.errors import MissingExtraError
+from worldmodel.errors import MissingExtraError, WorldModelError
 from worldmodel.train.files import write_atomic
 
 METRICS = "metrics.jsonl"
@@ -119,17 +119,21 @@ class WandbLogger:
         id_path = self._run_dir / WANDB_ID
         if step == 0 or not id_path.exists():
             write_atomic(id_path, uuid.uuid4().hex[:12].encode())
-        self._run = self._wandb.init(
-            id=id_path.read_text(encoding="utf-8"),
-            resume="allow",
-            mode=self._config.wandb,
-            dir=str(self._run_dir),
-            project=self._config.project,
-            name=self._config.name or self._run_dir.resolve().name,
-            group=self._config.group or None,
-            config=self._experiment,
-            settings=self._wandb.Settings(silent=True, console="off", save_code=False),
-        )
+        try:
+            self._run = self._wandb.init(
+                id=id_path.read_text(encoding="utf-8"),
+                resume="allow",
+                mode=self._config.wandb,
+                dir=str(self._run_dir),
+                project=self._config.project,
+                name=self._config.name or self._run_dir.resolve().name,
+                group=self._config.group or None,
+                config=self._experiment,
+                settings=self._wandb.Settings(silent=True, console="off", save_code=False),
+            )
+        except self._wandb.errors.Error as error:
+            why = " ".join(str(error).split())
+            raise WorldModelError(f"W&B did not start: {why}; mend it, or set logging.wandb to offline or disabled") from error
         # Our own axis: W&B's internal step refuses rows of a step that a resumed run passes again.
         self._run.define_metric("step")
         self._run.define_metric("*", step_metric="step")

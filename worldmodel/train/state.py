@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from worldmodel.errors import CheckpointError
-from worldmodel.train.checkpoint import cpu_state, load_weights
+from worldmodel.train.checkpoint import cpu_copy, cpu_state, load_weights
 from worldmodel.train.files import dump_json, write_atomic
 
 STATE = Path("training") / "state.safetensors"
@@ -69,7 +69,7 @@ def pack(
     if objective is not None:
         tensors |= {f"objective.{name}": value for name, value in cpu_state(objective).items()}
     for number, moments in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{number}.{name}": value.detach().to("cpu", copy=True) for name, value in moments.items()}
+        tensors |= {f"optimizer.{number}.{name}": cpu_copy(value) for name, value in moments.items()}
     return tensors | {f"generator.{name}": value.clone() for name, value in generators.items()}
 
 
@@ -85,6 +85,9 @@ def unpack(
         number, key = name.split(".", 1)
         moments.setdefault(int(number), {})[key] = value
     optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
+    # In the layout of their weights (channels_last, say): another one is another order of rounding.
+    for parameter, own in optimizer.state.items():
+        own |= {key: torch.empty_like(parameter).copy_(m) if m.shape == parameter.shape else m for key, m in own.items()}
     return _part(tensors, "generator")
 
 

@@ -169,8 +169,10 @@ class Trainer:
                 self._restore(state)
             self.logger.start(step)
             if step >= config.num_steps:
+                self.modules.eval()
                 return
 
+            # Update after update.
             stack.enter_context(compiled(self.model, config.compile))
             batches = stack.enter_context(Prefetcher(self.windows, sampler))
             interrupts = stack.enter_context(Interrupts())

@@ -9,10 +9,12 @@ import subprocess
 import sys
 
 import pytest
+import wandb
 from PIL import Image
 from train_fakes import CONFIG, FakeModel, a_manifest, make_trainer
 from wandb_file import BLOCK, HEADER, PREFIX, payloads, read_offline_run
 
+from worldmodel.errors import WorldModelError
 from worldmodel.train.checkpoint import save_model
 from worldmodel.train.logging import JsonlLogger, LoggingConfig, open_logger, read_metrics
 
@@ -104,6 +106,18 @@ def test_pictures_and_the_checkpoint_reach_wandb(tmp_path, wandb_home):
     assert run.history[0]["imagined"]["_type"] == "image-file"
     assert any(path.startswith("media/images/imagined") for path in run.files)
     assert (f"model-{run.run_id}", "model", ("best", "latest")) in run.artifacts
+
+
+def test_wandb_that_does_not_start_is_one_line(tmp_path, wandb_home, monkeypatch):
+    def refuse(**_):
+        raise wandb.errors.UsageError("No API key configured.\nUse `wandb login` to log in.")
+
+    monkeypatch.setattr(wandb, "init", refuse)
+    with (
+        pytest.raises(WorldModelError, match=r"W&B did not start: No API key configured\. Use .*offline or disabled$"),
+        open_logger(OFFLINE, tmp_path, {}) as logger,
+    ):
+        logger.start(0)
 
 
 def test_a_record_cut_at_a_block_is_put_together_again():

@@ -164,6 +164,7 @@ def test_a_finished_run_is_resumed_to_its_own_weights(tmp_path, straight):
     again = make_trainer(tmp_path / "straight", model=FakeModel(seed=9), objective=calls)
     again.fit(resume=True)
     assert same_bits(straight.model, again.model)
+    assert not again.model.training
 
 
 def test_a_run_is_never_overwritten_by_accident(tmp_path, straight):
@@ -268,26 +269,13 @@ def test_a_failing_window_is_raised_where_it_is_waited_for(tmp_path):
 
 
 # Compiling looks at the .grad of what it is given, which torch itself warns of.
-compiling = pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")
-
-
-@compiling
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")
 def test_bf16_and_compiling_run_and_leave_a_plain_model(tmp_path):
     config = dataclasses.replace(CONFIG, num_steps=4, bf16=True, compile="aot_eager")
     trainer = make_trainer(tmp_path, config)
     trainer.fit()
     assert "encode" not in vars(trainer.model)
     assert trainer.model.state_dict().keys() == FakeModel().state_dict().keys()
-
-
-@compiling
-def test_compiled_and_plain_learn_the_same(tmp_path):
-    plain = make_trainer(tmp_path / "plain")
-    compiled = make_trainer(tmp_path / "compiled", dataclasses.replace(CONFIG, compile="aot_eager"))
-    plain.fit()
-    compiled.fit()
-    for a, b in zip(plain.model.parameters(), compiled.model.parameters(), strict=True):
-        assert torch.allclose(a, b, atol=1e-5)
 
 
 @pytest.mark.parametrize(
