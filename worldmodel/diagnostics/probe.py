@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from worldmodel.heads.fit import LabelledWindows, labelled_latents, progress_metrics
+from worldmodel.heads.fit import progress_metrics
+from worldmodel.heads.labelled import LabelledWindows, labelled_latents
 from worldmodel.heads.progress import ProgressHead
 from worldmodel.jepa import JEPA
 

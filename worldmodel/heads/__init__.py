@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from worldmodel.heads.fit import FittedHeads, HeadsConfig, LabelledWindows, fit_heads
+from worldmodel.heads.fit import FittedHeads, HeadsConfig, fit_heads
+from worldmodel.heads.labelled import LabelledWindows
 from worldmodel.heads.picture import PictureHead, PictureHeadConfig
 from worldmodel.heads.progress import (
     ABSENT,

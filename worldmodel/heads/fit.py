@@ -1,9 +1,4 @@
-"""Fitting the heads on a frozen world model, from a small labelled share of frames.
-
-One frame of each drawn window is labelled, and that label is used for every latent of that frame: the encoded one, and
-those imagined from the unlabelled frames one and two actions before it. So the head is calibrated on what it will judge
-when planning, and no label is used beyond the counted frames.
-"""
+"""Fitting the heads on a frozen world model, from a small labelled share of frames."""
 
 from __future__ import annotations
 
@@ -11,34 +6,18 @@ import copy
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from worldmodel.errors import DataError
+from worldmodel.heads.labelled import LabelledLatents, LabelledWindows, labelled_latents
 from worldmodel.heads.picture import PictureHead, PictureHeadConfig
 from worldmodel.heads.progress import ON_TABLE, ProgressHead, ProgressHeadConfig
 from worldmodel.jepa import JEPA
 from worldmodel.progress import NoProgress, Progress
-from worldmodel.types import Window
 
 logger = logging.getLogger(__name__)
-
-
-class LabelledWindows(Protocol):
-    """Windows of consecutive frames with the labels status (B, T, O) and position (B, T, O, 2)."""
-
-    @property
-    def num_windows(self) -> int:
-        """How many there are."""
-        ...
-
-    def batch(self, indices: np.ndarray) -> Window:
-        """The windows of these indices."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -85,90 +64,6 @@ class FittedHeads:
     """Distinct labelled frames that were used, held-out ones included."""
     metrics: dict[str, float]
     """position_cm_H and status_accuracy_H at H actions ahead (0: encoded), picture_mse."""
-
-
-@dataclass(frozen=True)
-class LabelledLatents:
-    """Latents of R frames with their labels; `steps` tells how many actions ahead each was imagined."""
-
-    z: Tensor
-    """(R, K, D)."""
-    status: Tensor
-    """(R, O) int64."""
-    position: Tensor
-    """(R, O, 2) [m]."""
-    steps: Tensor
-    """(R,) int64; 0 for encoded frames."""
-    episode: Tensor
-    """(R,) int64."""
-
-    def select(self, rows: Tensor) -> LabelledLatents:
-        """These rows (indices or a mask)."""
-        return LabelledLatents(self.z[rows], self.status[rows], self.position[rows], self.steps[rows], self.episode[rows])
-
-
-@torch.no_grad()
-def labelled_latents(
-    model: JEPA, windows: LabelledWindows, num_frames: int, max_steps: int, generator: torch.Generator, batch_size: int = 128
-) -> tuple[LabelledLatents, int, Tensor]:
-    """Latents of `num_frames` distinct labelled frames, how many frames that were, and their pictures (R, H, W, 3).
-
-    The pictures are in the order of the rows with steps == 0.
-    Sets the model to eval mode. Raises DataError when the windows have no labels.
-    """
-    model.eval()
-    device = next(model.parameters()).device
-    order = torch.randperm(windows.num_windows, generator=generator).numpy()
-    seen: set[tuple[int, int]] = set()
-    parts: list[LabelledLatents] = []
-    pictures: list[Tensor] = []
-    for start in range(0, len(order), batch_size):
-        if len(seen) >= num_frames:
-            break
-        window = windows.batch(np.sort(order[start : start + batch_size]))
-        if not {"status", "position"} <= window.labels.keys():
-            raise DataError(f"heads need the labels status and position, the windows have {sorted(window.labels) or 'none'}")
-        z = model.encode({key: value.to(device) for key, value in window.observations.items()})
-        actions = window.actions.to(device)
-        num_rows, time = z.shape[:2]
-        # Which frame of each window is labelled: mostly the last, which can be imagined from the furthest.
-        at = torch.randint(0, 2 * time, (num_rows,), generator=generator).clamp_max(time - 1)
-        fresh = []
-        for row in range(num_rows):
-            key = (int(window.episode_index[row]), int(window.frame_index[row] + at[row]))
-            if key not in seen and len(seen) < num_frames:
-                seen.add(key)
-                fresh.append(row)
-        chosen = torch.tensor(fresh, dtype=torch.int64)
-        pictures.append(window.observations[model.encoder.image][chosen, at[chosen]])
-        for ahead in range(max_steps + 1):
-            rows = chosen[at[chosen] >= ahead]
-            latents = _latents_at(model, z[rows.to(device)], actions[rows.to(device)], at[rows], ahead)
-            parts.append(
-                LabelledLatents(
-                    latents,
-                    window.labels["status"][rows, at[rows]].long().to(device),
-                    window.labels["position"][rows, at[rows]].float().to(device),
-                    torch.full((len(rows),), ahead, device=device),
-                    window.episode_index[rows].to(device),
-                )
-            )
-    names = ("z", "status", "position", "steps", "episode")
-    return LabelledLatents(*(torch.cat([getattr(p, name) for p in parts]) for name in names)), len(seen), torch.cat(pictures)
-
-
-def _latents_at(model: JEPA, z: Tensor, actions: Tensor, at: Tensor, ahead: int) -> Tensor:
-    """Latents (R, K, D) of the frames `at` (R,) of z (R, T, K, D), imagined from `ahead` actions before."""
-    out = torch.empty_like(z[:, 0])
-    for frame in at.unique().tolist():
-        rows = (at == frame).nonzero().squeeze(1).to(z.device)
-        first = frame - ahead
-        if ahead == 0:
-            out[rows] = z[rows, frame]
-        else:
-            future = actions[rows, first:frame].unsqueeze(1)
-            out[rows] = model.rollout(z[rows, : first + 1], future, actions[rows, :first])[:, 0, -1]
-    return out
 
 
 def progress_loss(head: ProgressHead, z: Tensor, status: Tensor, position: Tensor, position_coef: float) -> Tensor:
@@ -233,9 +128,7 @@ def fit_heads(
         )
     ).to(data.z.device)
     encoded = data.z[data.steps == 0]
-    metrics["picture_mse"] = _fit_picture(
-        picture, encoded, pictures, config, generator, lambda done, **f: told(config.progress_steps + done, **f)
-    )
+    metrics["picture_mse"] = _fit_picture(picture, encoded, pictures, config, generator, told)
     logger.info("heads fitted on %d labelled frames: %s", num_labelled, metrics)
     return FittedHeads(head.eval(), picture.eval(), num_labelled, metrics)
 

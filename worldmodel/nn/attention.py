@@ -1,7 +1,8 @@
 """Multi-head attention with rotary positions, block-causal over frames.
 
 One interface, two engines: scaled_dot_product_attention (any device), and FlexAttention compiled with a BlockMask where
-CUDA is present and frames are masked. FlexAttention has no backward pass on a CPU (torch 2.13).
+CUDA is present and frames are masked. FlexAttention has no backward pass on a CPU (torch 2.13); there it runs uncompiled,
+for tests.
 """
 
 from __future__ import annotations
@@ -45,10 +46,10 @@ def _block_mask(mask: FrameMask, device: str) -> Any:
 
 
 @cache
-def _compiled_flex() -> Callable[..., Tensor]:
+def _flex(compiled: bool) -> Callable[..., Tensor]:
     from torch.nn.attention.flex_attention import flex_attention
 
-    return torch.compile(flex_attention, dynamic=False)
+    return torch.compile(flex_attention, dynamic=False) if compiled else flex_attention
 
 
 @cache
@@ -62,7 +63,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: FrameMask | None, engine: str 
         mask = None
     if engine == "flex" or (engine == "auto" and mask is not None and q.is_cuda):
         block_mask = _block_mask(mask, str(q.device)) if mask is not None else None
-        return _compiled_flex()(q, k, v, block_mask=block_mask)
+        return _flex(q.is_cuda)(q, k, v, block_mask=block_mask)
     dense = _dense_mask(mask, str(q.device)) if mask is not None else None
     return F.scaled_dot_product_attention(q, k, v, attn_mask=dense)
 
