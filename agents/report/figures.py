@@ -9,6 +9,7 @@ import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -53,7 +54,7 @@ def line_figure(
     for index, line in enumerate(lines):
         y = np.where(np.isfinite(line.y), line.y, np.nan)
         marker = "o" if line.markers or len(line.x) == 1 else ""
-        look = {"color": SERIES[index % 4], "linestyle": DASHES[index % 4], "linewidth": 1.8, "markersize": 4.5}
+        look: dict[str, Any] = {"color": SERIES[index % 4], "linestyle": DASHES[index % 4], "linewidth": 1.8, "markersize": 4.5}
         axes.plot(line.x, y, label=line.label, marker=marker, **look)
     axes.set_xlabel(xlabel)
     axes.set_ylabel(ylabel)

@@ -107,6 +107,6 @@ def prediction(data: ReportData) -> str:
         notes.append(page.table(("predicted sweeps", "position error [cm]", "status right [%]"), rows, numeric=range(3)))
     else:
         notes.append(page.missing("Probe error is missing: there is none in diagnostics.json of this run."))
-    rows = [(page.text(name.replace("_", " ")), cell(value)) for name, value in data.diagnostics.items()]
-    others = [page.table(("other measures", ""), rows, numeric=(1,))] if rows else []
+    measures = [(page.text(name.replace("_", " ")), cell(value)) for name, value in data.diagnostics.items()]
+    others = [page.table(("other measures", ""), measures, numeric=(1,))] if measures else []
     return page.section("Prediction error", *([page.grid(figures)] if figures else []), *notes, *others)
