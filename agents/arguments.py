@@ -176,10 +176,12 @@ def _one_line(box: str) -> str:
         text = line.strip().strip("│").strip()
         if not text or text[0] in "╭╰":
             continue
-        if set(text) == {"─"}:
+        if set(text) <= set("─-"):
             sections.append([])
         else:
             sections[-1].append(text)
+    if "╭" not in plain:  # without UTF-8 the title has a section of its own
+        sections = sections[1:]
     message = " ".join(sections[0])
     hint = next((s[1].split()[0] for s in sections[1:] if len(s) > 1 and s[0].startswith("Perhaps you meant")), "")
     if value := re.match(r"Error parsing (\S+): .*?(?:\['|base 10: ')(.*?)'", message):

@@ -30,7 +30,7 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         return run(arguments.parse([word for word in given if word != "--debug"] or ["--help"]))
     except KeyboardInterrupt as stop:
-        _last_words(f"interrupted: {stop or 'run the same command again'}", debug)
+        _last_words(f"interrupted: {str(stop) or 'run the same command again to go on'}", debug)
         return INTERRUPTED
     except BrokenPipeError:  # `worldmodel inspect DATA | head`: nobody reads on
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -70,12 +71,16 @@ def train(command: arguments.Train, screen: Screen) -> int:
     run_dir = command.out or Path("runs") / command.config.stem
     if command.resume and not (run_dir / STATE).exists():
         raise ConfigError(f"{run_dir} holds no training state to resume; leave --resume out to begin")
-    with screen.stage("cache") as progress:
-        stages.open_data(command.data, config, progress)
-    with screen.stage("train") as progress:
-        stages.fit_model(config, command.data, run_dir, resume=command.resume, progress=progress)
-    with screen.stage("heads") as progress:
-        stages.fit_heads_of(config, command.data, run_dir, progress=progress)
+    try:
+        with screen.stage("cache") as progress:
+            stages.open_data(command.data, config, progress)
+        with screen.stage("train") as progress:
+            stages.fit_model(config, command.data, run_dir, resume=command.resume, progress=progress)
+        with screen.stage("heads") as progress:
+            stages.fit_heads_of(config, command.data, run_dir, progress=progress)
+    except KeyboardInterrupt:
+        again = "the same command with --resume" if (run_dir / STATE).exists() else "the same command again"
+        raise KeyboardInterrupt(f"what was learned is kept in {run_dir}; run {again} to go on") from None
     if config.data.val_fraction > 0:
         found = measure(config, command.data, run_dir)
         for sweeps in range(3):
@@ -108,9 +113,13 @@ def play(command: arguments.Play, make_env: MakeEnv, screen: Screen) -> int:
     trained = load_run(command.run, resolve_device("auto"))
     config = trained.experiment(command.overrides)
     video = command.video or command.run / "videos" / f"play-{command.seed}.mp4"
+
+    def tell(count: int, info: Mapping[str, Any]) -> None:
+        screen.say(f"sweep {count}: {info['num_cleared']} of {info['num_objects']} in the bin, {info['num_dropped']} dropped")
+
     env = make_env(config.env, **FILM_KWARGS)
     try:
-        played = film(env, build_agent(trained, config.planner, config.cost, env), command.seed, video, screen.say)
+        played = film(env, build_agent(trained, config.planner, config.cost, env), command.seed, video, tell)
     finally:
         env.close()
     screen.say(f"{'cleared' if played.success else 'not cleared'} in {played.num_actions} sweeps")

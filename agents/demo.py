@@ -99,7 +99,7 @@ def pipeline(config: ExperimentConfig, run_dir: Path, make_env: MakeEnv) -> list
         start = json.loads((run_dir / stages.EVALUATION).read_text(encoding="utf-8"))["protocol"]["starts"][0]
         env = make_env(config.env, **FILM_KWARGS)
         try:
-            film_and_look_inside(trained_run, config, env, start, video)
+            film_and_look_inside(trained_run, config, env, start, video, progress)
         finally:
             env.close()
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -14,7 +15,9 @@ from agents.experiment import ExperimentConfig
 from agents.mpc import MPCAgent
 from agents.report import PlannerView, VideoWriter, planner_view, save_planner_views
 from agents.runs import Run, build_agent
+from agents.stages import told
 from worldmodel.errors import MismatchError
+from worldmodel.progress import Progress
 
 FILM_EVERY, FPS = 4, 12.5
 """Controller ticks of 20 ms between two pictures, and pictures a second: a film runs in real time."""
@@ -22,6 +25,9 @@ PAUSE = 6
 """Times that the picture between two sweeps is repeated."""
 FILM_KWARGS = {"film_every": FILM_EVERY, "render_mode": "rgb_array"}
 """What an environment is made with to be filmed."""
+
+Tell = Callable[[int, Mapping[str, Any]], None]
+"""Told after each sweep: how many there were, and the environment's info."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +42,7 @@ class Played:
     """Decisions seen from inside, when the planner keeps its candidates."""
 
 
-def film(env: gymnasium.Env, agent: MPCAgent, seed: int, video: Path, tell: Callable[[str], None]) -> Played:
+def film(env: gymnasium.Env, agent: MPCAgent, seed: int, video: Path, tell: Tell) -> Played:
     """Act through the episode of a seed and film it; `env` was made with FILM_KWARGS."""
     agent.reset([seed])
     observation, info = env.reset(seed=seed)
@@ -53,16 +59,25 @@ def film(env: gymnasium.Env, agent: MPCAgent, seed: int, video: Path, tell: Call
             for picture in info["film"]:
                 writer.add(picture)
             _hold(writer, env)
-            tell(f"sweep {count}: {info['num_cleared']} of {info['num_objects']} in the bin, {info['num_dropped']} dropped")
+            tell(count, info)
     return Played(bool(info["success"]), count, tuple(views))
 
 
-def film_and_look_inside(run: Run, config: ExperimentConfig, env: gymnasium.Env, seed: int, video: Path) -> Played:
+def film_and_look_inside(
+    run: Run, config: ExperimentConfig, env: gymnasium.Env, seed: int, video: Path, progress: Progress
+) -> Played:
     """Film an episode, and keep every decision's candidates for the report."""
     chosen = dataclasses.replace(config.planner.chosen, keep_candidates=True)
     planner = dataclasses.replace(config.planner, **{config.planner.name: chosen})
-    played = film(env, build_agent(run, planner, config.cost, env), seed, video, lambda _: None)
+    budget = run.manifest.spec.env_kwargs.get("max_sweeps", 0)
+
+    def tell(count: int, info: Mapping[str, Any]) -> None:
+        progress.update(count, max(count, budget), cleared=f"{info['num_cleared']} of {info['num_objects']}")
+
+    played = film(env, build_agent(run, planner, config.cost, env), seed, video, tell)
     save_planner_views(run.directory, played.views, run.manifest.spec.action)
+    with told(run.directory, run.manifest, config.logging) as logger:
+        logger.log_file(run.manifest.step, "film", video)
     return played
 
 

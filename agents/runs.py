@@ -30,7 +30,7 @@ from worldmodel.train.checkpoint import load_checkpoint, load_weights
 from worldmodel.train.manifest import Manifest
 from worldmodel.types import Cost
 
-AGENT_SECTIONS = ("env", "planner", "cost", "evaluate")
+AGENT_SECTIONS = ("env", "planner", "cost", "evaluate", "logging")
 """Parts of the experiment that an agent is built from; the others only say how it came about."""
 
 

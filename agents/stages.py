@@ -7,7 +7,9 @@ A stage finds what the one before it left in the run folder, so that any of them
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
 
 import gymnasium
@@ -28,10 +30,10 @@ from worldmodel.heads import fit_heads
 from worldmodel.jepa import JEPA
 from worldmodel.objectives import build_objective
 from worldmodel.progress import Progress
-from worldmodel.train.checkpoint import read_manifest, save_model, write_manifest
+from worldmodel.train.checkpoint import MANIFEST, read_manifest, save_model, write_manifest
 from worldmodel.train.device import resolve_device
-from worldmodel.train.logging import open_logger
-from worldmodel.train.manifest import DataSummary, new_manifest, seed_ranges
+from worldmodel.train.logging import Loggers, LoggingConfig, open_logger
+from worldmodel.train.manifest import DataSummary, Manifest, new_manifest, seed_ranges
 from worldmodel.train.trainer import Trainer
 
 DIAGNOSTICS, EVALUATION, JOURNAL = "diagnostics.json", "evaluation.json", "training/evaluation.jsonl"
@@ -86,7 +88,10 @@ def fit_heads_of(config: ExperimentConfig, data: Path, run_dir: Path, *, progres
         fitted = fit_heads(run.model, train, config.heads, torch.Generator().manual_seed(config.train.seed), progress)
     heads = Heads(fitted.progress, fitted.picture, recorded_actions(cache, config.planner.num_recorded_actions))
     manifest = dataclasses.replace(run.manifest, heads=heads.record(), experiment=strict.to_plain(config))
-    save_model(run_dir, run.model, heads, manifest)
+    manifest = save_model(run_dir, run.model, heads, manifest)
+    with told(run_dir, manifest, config.logging) as logger:
+        logger.log(manifest.step, {f"heads/{name}": value for name, value in fitted.metrics.items()})
+        logger.publish_model(run_dir, [MANIFEST, *manifest.checksums])
     return fitted.metrics
 
 
@@ -107,7 +112,20 @@ def score(run: Run, config: ExperimentConfig, env: gymnasium.Env, progress: Prog
     manifest = read_manifest(run.directory)
     others = (e for e in manifest.evaluations if e["protocol"]["hash"] != found.protocol.hash)
     write_manifest(run.directory, dataclasses.replace(manifest, evaluations=(*others, entry)))
+    with told(run.directory, manifest, config.logging) as logger:
+        for name, result in found.scores.items():
+            rates = {"success_rate": result.success.rate, "objects_cleared": result.objects_cleared, "dropped": result.dropped}
+            logger.log(manifest.step, {f"eval/{name}/{key}": value for key, value in rates.items()})
+        logger.summarise({"eval": entry["agents"], "protocol": found.protocol.hash})
     return found
+
+
+@contextlib.contextmanager
+def told(run_dir: Path, manifest: Manifest, config: LoggingConfig) -> Iterator[Loggers]:
+    """The loggers of a run whose training is over, to be told of what came after."""
+    with open_logger(config, run_dir, manifest.experiment) as logger:
+        logger.start(manifest.step)
+        yield logger
 
 
 def make_agent(name: str, run: Run, config: ExperimentConfig, env: gymnasium.Env) -> Agent:

@@ -1,0 +1,147 @@
+"""The command line's manners: words, exit codes, one line for a mistake, and an answer at once."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from agents import arguments, cli
+from worldmodel.errors import ConfigError, DataError
+
+TINY = "configs/tiny.yaml"
+
+
+def complaint(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    """The one line on stderr of a command that fails by a user's mistake."""
+    assert cli.main(words) == cli.USER_MISTAKE
+    captured = capsys.readouterr()
+    assert captured.err.count("\n") == 1 and captured.err.startswith("error: "), captured.err
+    return captured.err
+
+
+def test_flags_and_settings_may_be_mixed() -> None:
+    words = "record train.seed=1 --config a.yaml --episodes 3 env.kwargs.robot=arm --out=d b=2".split()
+    assert arguments.parse(words) == arguments.Record(
+        config=Path("a.yaml"), episodes=3, out=Path("d"), overrides=("train.seed=1", "env.kwargs.robot=arm", "b=2")
+    )
+    words = "train --config a.yaml --data d --resume train.seed=1 --out o".split()
+    assert arguments.parse(words) == arguments.Train(Path("a.yaml"), Path("d"), Path("o"), True, ("train.seed=1",))
+
+
+def test_every_command_of_the_manual_is_understood() -> None:
+    assert arguments.parse(["demo"]) == arguments.Demo(out=Path("runs/demo"))
+    words = "evaluate --run R --episodes 5 --seed 1 --agents random,expert --json F".split()
+    assert arguments.parse(words) == arguments.Evaluate(Path("R"), 5, 1, "random,expert", Path("F"))
+    assert arguments.parse(["evaluate", "--run", "R"]) == arguments.Evaluate(Path("R"), agents="random,worldmodel,expert")
+    assert arguments.parse("play --run R --seed 3 --video a.mp4".split()) == arguments.Play(Path("R"), 3, Path("a.mp4"))
+    assert arguments.parse("report --run R".split()) == arguments.Report(Path("R"))
+    assert arguments.parse(["inspect", "D"]) == arguments.Inspect(Path("D"))
+    assert arguments.parse(["doctor"]) == arguments.Doctor()
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("recrod", "unknown command 'recrod'"),
+        ("recrod", "Did you mean 'record'?"),
+        ("record", "worldmodel record needs --config FILE.yaml"),
+        ("record --config", "--config needs a value"),
+        ("record --config a --epsiodes 3", "did you mean --episodes?"),
+        ("record --config a --episodes many", "--episodes: expected a number, got 'many'"),
+        ("play --run R --seed x", "--seed: expected a number, got 'x'"),
+        ("inspect", "worldmodel inspect needs DATA|RUN"),
+        ("inspect a b", "b"),
+        ("inspect nowhere", "nowhere: no such folder"),
+        ("record --config configs/tinny.yaml", "did you mean configs/tiny.yaml?"),
+        (f"record --config {TINY} train.num_stesp=5", "command line: unknown key 'train.num_stesp'; did you mean 'train.num_steps'"),
+        (f"record --config {TINY} train.num_steps=x", "train.num_steps: expected integer, got 'x'"),
+        (f"record --config {TINY} env.kwargs.robot=crane", "unknown robot 'crane'"),
+        (f"record --config {TINY} env.kwargs.robbot=arm", "robbot"),
+        (f"record --config {TINY} env.id=worldmodel/TableCler-v0", "TableCler"),
+        (f"record --config {TINY} record.aimed=1", "aimed + random + expert"),
+        (f"train --config {TINY} --data nowhere", "nowhere"),
+        (f"train --config {TINY} --data configs", "configs"),
+        (f"train --config {TINY} --data configs --out nowhere --resume", "nowhere holds no training state to resume"),
+        ("evaluate --run nowhere", "nowhere"),
+        ("evaluate --run configs", "configs"),
+        ("play --run nowhere", "nowhere"),
+        ("report --run nowhere", "nowhere"),
+        ("inspect configs", "configs is neither a dataset"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(
+    words: str, expected: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(Path(__file__).parents[2])
+    assert expected in complaint(capsys, *words.split())
+
+
+def test_a_missing_gl_backend_is_one_line_that_says_what_to_install() -> None:
+    program = "import sys; from agents.cli import main; sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", program, "record", "--config", TINY, "--out", "never"]
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        command, cwd=root, env={"MUJOCO_GL": "osmesa", "PATH": ""}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
+    assert "no OpenGL context with MUJOCO_GL=osmesa" in done.stderr and "apt-get install -y libegl1" in done.stderr
+    assert not (root / "never").exists()
+
+
+def raising(error: BaseException):
+    def run(command: arguments.Command) -> int:
+        raise error
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (ConfigError("two\nlines"), 2, "error: two lines\n"),
+        (DataError("x"), 2, "error: x\n"),
+        (PermissionError(13, "Permission denied", "/x"), 2, "error: [Errno 13] Permission denied: '/x'\n"),
+        (KeyboardInterrupt(), 130, "interrupted: run the same command again to go on\n"),
+        (KeyboardInterrupt("stopped after update 7"), 130, "interrupted: stopped after update 7\n"),
+        (ZeroDivisionError("x"), 1, "error: ZeroDivisionError: x; this is a bug, --debug shows where\n"),
+    ],
+)
+def test_exit_codes(
+    error: BaseException, code: int, line: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli, "run", raising(error))
+    monkeypatch.delenv("WORLDMODEL_DEBUG", raising=False)
+    assert cli.main(["doctor"]) == code
+    assert capsys.readouterr().err == line
+
+
+def test_debug_shows_the_traceback(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "run", raising(ConfigError("x")))
+    assert cli.main(["doctor", "--debug"]) == 2
+    assert "Traceback" in capsys.readouterr().err
+    monkeypatch.setenv("WORLDMODEL_DEBUG", "1")
+    assert cli.main(["doctor"]) == 2
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_help_lists_the_commands_without_loading_torch_or_mujoco() -> None:
+    program = (
+        "import sys; from agents.cli import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit as leave: assert not leave.code\n"
+        "assert not {'torch', 'mujoco', 'wandb', 'gymnasium', 'matplotlib'} & set(sys.modules)"
+    )
+    begun = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert all(name in done.stdout for name in ("demo", "record", "train", "evaluate", "play", "report", "inspect", "doctor"))
+    assert time.monotonic() - begun < 5  # 0.15 s on an idle machine
+
+
+def test_the_package_runs_as_a_module() -> None:
+    done = subprocess.run([sys.executable, "-m", "worldmodel", "recrod"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and "Did you mean 'record'?" in done.stderr

@@ -1,0 +1,79 @@
+"""What a terminal and a log show."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from agents.console import LineProgress, Screen, format_fields, format_seconds
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_log_gets_a_line_every_ten_seconds_and_one_at_the_end() -> None:
+    lines: list[str] = []
+    clock = Clock()
+    progress = LineProgress("train", lines.append, clock)
+    for done in range(1, 101):
+        clock.now += 0.25
+        progress.update(done, 100, loss=0.5)
+    assert lines == [
+        "train: 40/100, 15 s left  loss 0.5",
+        "train: 80/100, 5 s left  loss 0.5",
+        "train: 100/100, 25 s  loss 0.5",
+    ]
+
+
+def test_time_left_does_not_count_work_of_an_earlier_call() -> None:
+    lines: list[str] = []
+    clock = Clock()
+    progress = LineProgress("record", lines.append, clock)
+    for done in (901, 902, 910):
+        clock.now += 5
+        progress.update(done, 1000)
+    # two episodes in ten seconds, 98 to go; then ten in fifteen, 90 to go
+    assert lines == ["record: 902/1000, 8 min 10 s left"]
+    clock.now += 5
+    progress.update(920, 1000)
+    assert lines[1] == "record: 920/1000, 1 min 20 s left"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.4, "0 s"), (59.4, "59 s"), (185, "3 min 05 s"), (3720, "1 h 02 min"), (3599.6, "1 h 00 min")]
+)
+def test_durations(seconds: float, text: str) -> None:
+    assert format_seconds(seconds) == text
+
+
+def test_fields() -> None:
+    assert format_fields({"loss": 0.123456, "agent": "expert"}) == "loss 0.1235  agent expert"
+
+
+def test_the_score_table_is_whole_in_a_log() -> None:
+    file = io.StringIO()
+    score = {
+        "n": 60,
+        "success": {"rate": 0.95, "low": 0.8630, "high": 0.9829},
+        "objects_cleared": 0.981,
+        "dropped": 0.005,
+        "plan_ms": {"p50": 212.4, "p95": 340.0},
+    }
+    Screen(file).scores({"protocol": {"hash": "abc"}, "agents": {"worldmodel:progress": score}})
+    text = file.getvalue()
+    assert "protocol abc" in text
+    row = next(line for line in text.splitlines() if "worldmodel:progress" in line)
+    assert row.split() == "worldmodel:progress 60 95.0 % 86.3 to 98.3 % 98.1 % 0.5 % 212 ms 340 ms".split()
+
+
+def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    file = io.StringIO()
+    with Screen(file).stage("train") as progress:
+        progress.update(3, 4, loss="[odd]")
+    assert "3/4" in file.getvalue() and "[odd]" in file.getvalue()
