@@ -280,7 +280,7 @@ def _read_episodes(root: Path, info: dict[str, Any]) -> tuple[EpisodeRow, ...]:
     """Rows of all the episodes that info.json counts; rows beyond are those of an unfinished append."""
     table = read_episode_table(root, info["total_episodes"])
     path = root / "meta/episodes"
-    if table.column("episode_index").to_pylist() != list(range(info["total_episodes"])):
+    if len(table) != info["total_episodes"] or table.column("episode_index").to_pylist() != list(range(len(table))):
         raise DataError(f"{path} is damaged: expected the episodes 0 to {info['total_episodes'] - 1}, each once")
     tasks = set(read_parquet(inside(root, TASKS), ["task"]).column("task").to_pylist())
     episodes, start = [], 0

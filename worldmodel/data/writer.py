@@ -2,7 +2,7 @@
 
 While a dataset is being recorded, DATASET/recording/ holds two files a shard: its frames (one row group an episode), and
 its episode rows, which are published last; frames without rows do not exist for any reader. Each writer makes its own
-shards, so writers never wait for each other. `finalize` turns the shards into the dataset.
+shards, so writers never wait for each other. `finalize` (assemble.py) turns the shards into the dataset.
 """
 
 from __future__ import annotations
@@ -173,7 +173,9 @@ def recorded_episodes(root: Path) -> set[int]:
         total = read_json(root / INFO).get("total_episodes")
         if not isinstance(total, int):
             raise DataError(f"{root / INFO} is damaged: total_episodes is {total!r}; expected a whole number")
-        found.update(range(total))
+        for path in (root / "meta/episodes").glob("chunk-*/file-*.parquet"):
+            indices = read_parquet(path, ["episode_index"]).column("episode_index").to_pylist()
+            found.update(index for index in indices if index < total)  # the rest is of an unfinished append
     for path in shard_rows(root):
         found.update(read_parquet(path, ["episode_index"]).column("episode_index").to_pylist())
     return found

@@ -91,6 +91,7 @@ ON_OPENING: dict[str, tuple[Callable[[Path], object], str]] = {
     "no episodes": (lambda root: edit_info(root, total_episodes=0), "total_episodes is 0"),
     "words for numbers": (lambda root: edit_info(root, total_frames="many"), "total_frames is 'many'"),
     "more episodes than rows": (lambda root: edit_info(root, total_episodes=11), "expected the episodes 0 to 10"),
+    "absurdly many": (lambda root: edit_info(root, total_episodes=10**30), "each once"),
     "other frames": (lambda root: edit_info(root, total_frames=3), "total_frames is 3"),
     "no features": (lambda root: edit_info(root, features=[]), "features are not a table"),
     "wrong shape": (lambda root: edit_feature(root, "action", shape=[3]), "'action' has shape"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -89,11 +90,12 @@ def test_an_empty_split_says_what_to_do(cache: FrameCache):
 
 
 def test_settings_are_checked(cache: FrameCache):
-    for settings in (
+    bad: tuple[dict[str, Any], ...] = (
         {"num_frames": 0},
         {"num_frames": 2, "stride": 0},
         {"num_frames": 2, "split": "test"},
         {"num_frames": 2, "val_fraction": 1.0},
-    ):
+    )
+    for settings in bad:
         with pytest.raises(ConfigError, match="expected"):
             Windows(cache, **settings)
