@@ -12,6 +12,7 @@ import pytest
 import wandb
 from PIL import Image
 from train_fakes import CONFIG, FakeModel, a_manifest, make_trainer
+from wandb.errors import UsageError
 from wandb_file import BLOCK, HEADER, PREFIX, payloads, read_offline_run
 
 from worldmodel.errors import WorldModelError
@@ -110,7 +111,7 @@ def test_pictures_and_the_checkpoint_reach_wandb(tmp_path, wandb_home):
 
 def test_wandb_that_does_not_start_is_one_line(tmp_path, wandb_home, monkeypatch):
     def refuse(**_):
-        raise wandb.errors.UsageError("No API key configured.\nUse `wandb login` to log in.")
+        raise UsageError("No API key configured.\nUse `wandb login` to log in.")
 
     monkeypatch.setattr(wandb, "init", refuse)
     with (

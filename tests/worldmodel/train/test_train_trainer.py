@@ -142,12 +142,14 @@ def test_kill_9_at_any_moment_leaves_a_state_to_resume_from(tmp_path):
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     run_dir = tmp_path / "run"
     child = subprocess.Popen([sys.executable, str(Path(train_fakes.__file__)), str(run_dir)], env=environment)
-    deadline = time.monotonic() + 60
-    while (state := load_state(run_dir)) is None or state.step < 7:
-        assert child.poll() is None and time.monotonic() < deadline
-        time.sleep(0.005)
-    child.kill()
-    child.wait()
+    try:
+        deadline = time.monotonic() + 120
+        while (state := load_state(run_dir)) is None or state.step < 7:
+            assert child.poll() is None and time.monotonic() < deadline
+            time.sleep(0.005)
+    finally:
+        child.kill()
+        child.wait()
     state = load_state(run_dir)
     assert state is not None and 7 <= state.step < KILLED.num_steps
 

@@ -112,13 +112,19 @@ def make_trainer(run_dir: Path, config: TrainConfig = CONFIG, **changes) -> Trai
     return Trainer(**(arguments | changes))
 
 
-def slow_objective(model: FakeModel, window: Window, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
-    """`objective`, slowly enough to be killed."""
-    time.sleep(0.02)
-    return objective(model, window, generator)
+class SlowObjective:
+    """`objective`, slowly enough to be killed, and it never gets to the end."""
+
+    def __init__(self) -> None:
+        self.num_calls = 0
+
+    def __call__(self, *arguments) -> tuple[Tensor, dict[str, Tensor]]:
+        self.num_calls += 1
+        time.sleep(0.02 if self.num_calls < 25 else 3600)
+        return objective(*arguments)
 
 
 KILLED = dataclasses.replace(CONFIG, num_steps=30, save_every_seconds=0, num_threads=1)
 
 if __name__ == "__main__":
-    make_trainer(Path(sys.argv[1]), KILLED, objective=slow_objective).fit(resume=True)
+    make_trainer(Path(sys.argv[1]), KILLED, objective=SlowObjective()).fit(resume=True)
