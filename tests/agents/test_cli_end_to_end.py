@@ -1,0 +1,152 @@
+"""Every command once, on a tiny experiment: recorded rollouts in, a film, a score and a report out."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from agents import cli
+from agents.report import read_video
+from agents.runs import load_run
+from worldmodel.data import Dataset
+from worldmodel.train.checkpoint import read_manifest
+from worldmodel.train.logging import read_metrics
+
+TINY = str(Path(__file__).parents[2] / "configs" / "tiny.yaml")
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A recorded dataset and a trained run."""
+    root = tmp_path_factory.mktemp("tiny")
+    data, run = root / "data", root / "run"
+    assert cli.main(["record", "--config", TINY, "--out", str(data), "--episodes", "20"]) == 0
+    assert cli.main(["train", "--config", TINY, "--data", str(data), "--out", str(run)]) == 0
+    return data, run
+
+
+def test_record_wrote_what_was_asked_and_can_be_extended(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    data = shutil.copytree(folders[0], tmp_path / "data")
+    before = Dataset.open(data)
+    assert before.num_episodes == 20 and before.spec.robot == "gantry" and before.verify() == []
+    assert cli.main(["record", "--config", TINY, "--out", str(data), "--episodes", "22"]) == 0
+    after = Dataset.open(data)
+    assert after.num_episodes == 22 and before.seeds < after.seeds
+
+
+def test_train_left_a_whole_run(folders: tuple[Path, Path]) -> None:
+    data, directory = folders
+    run = load_run(directory)
+    assert run.heads is not None and run.heads.recorded_actions.shape == (32, 4)
+    assert run.manifest.data.fingerprint == Dataset.open(data).fingerprint
+    assert run.experiment().planner.num_recorded_actions == 32
+    rows = read_metrics(directory)
+    assert [row["step"] for row in rows if "train/loss" in row] == [2, 4, 6]
+    assert any("heads/picture_mse" in row for row in rows)
+    assert (directory / "config.yaml").exists() and (directory / "diagnostics.json").exists()
+
+
+def test_training_again_is_refused_and_resuming_a_finished_run_is_harmless(
+    folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, run = folders
+    before = read_manifest(run).checksums["model.safetensors"]
+    words = ["train", "--config", TINY, "--data", str(data), "--out", str(run)]
+    assert cli.main(words) == 2
+    assert "resume" in capsys.readouterr().err
+    assert cli.main([*words, "--resume"]) == 0
+    assert read_manifest(run).checksums["model.safetensors"] == before
+    assert cli.main([*words, "--resume", "model.encoder.token_dim=8"]) == 2
+    assert "token_dim" in capsys.readouterr().err
+
+
+def test_evaluate_writes_the_promised_json(
+    folders: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, path = shutil.copytree(folders[1], tmp_path / "run"), tmp_path / "scores.json"
+    names = ["random", "worldmodel", "worldmodel:goal", "expert"]
+    words = ["evaluate", "--run", str(run), "--episodes", "2", "--agents", ",".join(names), "--json", str(path)]
+    assert cli.main(words) == 0
+    scores = json.loads(path.read_text())
+    assert list(scores["agents"]) == names and len(scores["protocol"]["hash"]) >= 8
+    for score in scores["agents"].values():
+        assert score["n"] == 2
+        assert 0 <= score["success"]["low"] <= score["success"]["rate"] <= score["success"]["high"] <= 1
+        assert set(score) >= {"objects_cleared", "dropped", "plan_ms"} and set(score["plan_ms"]) == {"p50", "p95"}
+    assert scores["protocol"]["hash"] in capsys.readouterr().out
+    (kept,) = read_manifest(run).evaluations
+    assert kept["protocol"]["hash"] == scores["protocol"]["hash"] and list(kept["agents"]) == names
+    # the same protocol replaces its entry, another one stands beside it
+    assert cli.main([*words[:3], "--episodes", "2", "--agents", "random"]) == 0
+    assert cli.main([*words[:3], "--episodes", "1", "--agents", "random", "evaluate.num_objects=1"]) == 0
+    assert [e["protocol"]["env_kwargs"]["num_objects"] for e in read_manifest(run).evaluations] == [[2, 2], [1, 1]]
+
+
+def test_play_films_an_episode(folders: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    video = tmp_path / "out.mp4"
+    assert cli.main(["play", "--run", str(folders[1]), "--seed", "3", "--video", str(video)]) == 0
+    frames, _ = read_video(video)
+    assert frames.shape[1:] == (480, 640, 3) and len(frames) > 20 and frames[0].std() > 5
+    out = capsys.readouterr().out
+    assert "sweep 1: " in out and f"video: {video}" in out
+
+
+def test_report_and_inspect(folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    data, run = folders
+    assert cli.main(["report", "--run", str(run)]) == 0
+    assert (run / "report.html").stat().st_size > 10_000
+    assert cli.main(["inspect", str(run)]) == 0
+    assert cli.main(["inspect", str(data)]) == 0
+    out = capsys.readouterr().out
+    assert "20 episodes" in out and out.count("whole, and fits its environment") == 2
+
+
+def test_a_damaged_folder_is_told(folders: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data, run = shutil.copytree(folders[0], tmp_path / "data"), shutil.copytree(folders[1], tmp_path / "run")
+    shard = next((data / "data").rglob("*.parquet"))
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    shard.write_bytes(content)
+    assert cli.main(["inspect", str(data)]) == 2
+    assert "PROBLEM" in capsys.readouterr().out
+    weights = run / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\x7f")
+    for words in (["inspect", str(run)], ["play", "--run", str(run)], ["evaluate", "--run", str(run)]):
+        assert cli.main(words) == 2
+        captured = capsys.readouterr()
+        assert captured.err.count("\n") == 1 and "model.safetensors is damaged" in captured.err
+
+
+def test_an_environment_that_does_not_fit_is_refused(folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    for command in ("evaluate", "play"):
+        assert cli.main([command, "--run", str(folders[1]), "env.kwargs.image_size=32"]) == 2
+        message = capsys.readouterr().err
+        assert message.count("\n") == 1 and "(64, 64, 3) expected, (32, 32, 3) got" in message
+    assert cli.main(["evaluate", "--run", str(folders[1]), "train.num_steps=3"]) == 2
+    assert "cannot be changed after training" in capsys.readouterr().err
+
+
+def test_the_demo_does_everything_and_goes_on_after_an_interruption(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from agents import stages
+
+    words = ["demo", "--out", str(tmp_path), "--config", TINY, "evaluate.agents=[random,worldmodel]", "record.num_episodes=20"]
+    fit_heads_of = stages.fit_heads_of
+
+    def interrupted(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(stages, "fit_heads_of", interrupted)
+    assert cli.main(words) == 130
+    monkeypatch.setattr(stages, "fit_heads_of", fit_heads_of)
+    capsys.readouterr()
+    assert cli.main(words) == 0
+    out = capsys.readouterr().out
+    assert "[1/7] record 20 episodes: done already" in out and "[2/7] train the world model, 6 updates: done already" in out
+    assert str(tmp_path / "report.html") in out and str(tmp_path / "videos" / "episode.mp4") in out
+    assert "worldmodel" in out and "95 % interval" in out
+    assert (tmp_path / "report.html").exists() and (tmp_path / "videos" / "episode.mp4").exists()
