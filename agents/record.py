@@ -12,7 +12,7 @@ import multiprocessing
 import queue
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -215,7 +215,8 @@ def _record_in_processes(
     news, stop = context.Queue(), context.Event()
     workers = min(config.workers, len(episodes))
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_begin_worker, initargs=(news, stop)) as pool:
-        jobs = [pool.submit(_job, make_env, config, root, episodes[w::workers], w) for w in range(workers)]
+        with _sigint_held():
+            jobs = [pool.submit(_job, make_env, config, root, episodes[w::workers], w) for w in range(workers)]
         while not all(job.done() for job in jobs):
             with contextlib.suppress(queue.Empty):
                 told(news.get(timeout=0.1))
@@ -229,6 +230,19 @@ def _record_in_processes(
             job.result()
         except BrokenProcessPool:
             raise WorldModelError("a recording process was killed (too little memory?); run again to go on") from None
+
+
+@contextlib.contextmanager
+def _sigint_held() -> Iterator[None]:
+    """Processes started here never see a Ctrl-C, not even while they import; this one sees it afterwards."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield  # Windows: `_begin_worker` ignores it a little later
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 _news: Any = None
