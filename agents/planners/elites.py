@@ -19,11 +19,11 @@ from worldmodel.errors import ConfigError
 class ElitesConfig(SamplingConfig):
     """Elite resampling; standard deviations are in actions scaled to [-1, 1]."""
 
-    num_elites: int = 8
+    num_elites: int = 4
     """Best candidates seen so far that are kept and perturbed."""
-    init_std: float = 0.2
+    init_std: float = 0.3
     """Standard deviation of the first perturbation."""
-    std_decay: float = 0.5
+    std_decay: float = 0.7
     """Factor on the standard deviation after each iteration."""
 
     def __post_init__(self) -> None:
