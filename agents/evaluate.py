@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
-import os
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -16,12 +14,12 @@ import gymnasium
 import numpy as np
 
 from agents.baselines import Agent, ImaginingAgent
+from agents.journal import Journal
 from agents.protocol import EvaluationProtocol, evaluation_seeds, require_held_out, versions
 from agents.scores import AgentScore, EpisodeResult, EpisodeTrace, Evaluation, this_machine
 from agents.worldspec import spec_of
-from worldmodel.errors import ConfigError, DataError, MismatchError
+from worldmodel.errors import ConfigError, MismatchError
 from worldmodel.progress import NoProgress, Progress
-from worldmodel.train.files import dump_json
 
 log = logging.getLogger(__name__)
 
@@ -106,8 +104,8 @@ def evaluate(
     """Play every agent from the same starts, one robot at a time.
 
     `trained_on` are the (first, last) ranges of seeds in the manifest: a start among them is refused (MismatchError). Each
-    finished episode is appended to `journal` (JSON lines); what an evaluation finds there of the same agents in the same
-    world, it does not play again.
+    finished episode is appended to `journal` (JSON lines); what an evaluation finds there of the same agents, world, code
+    and machine it does not play again.
     """
     progress = progress or NoProgress()
     if not agents:
@@ -115,7 +113,7 @@ def evaluate(
     protocol = protocol_of(env, config)
     require_held_out(protocol.starts, trained_on)
     identities = {name: agent.identity for name, agent in agents.items()}
-    known = _read_journal(journal, protocol.episode_hash, identities) if journal is not None else {}
+    kept = Journal(journal, protocol, env, identities) if journal is not None else None
 
     total, done = len(agents) * len(protocol.starts), 0
     episodes: list[EpisodeResult] = []
@@ -123,7 +121,7 @@ def evaluate(
     for name, agent in agents.items():
         mine: list[EpisodeResult] = []
         for index, start in enumerate(protocol.starts):
-            result = known.get((name, start))
+            result = kept.known.get((name, start)) if kept is not None else None
             traced = index < config.num_traces
             if result is None or traced:
                 played, trace = play_episode(env, agent, start, name=name, episode=index, budget=config.budget, traced=traced)
@@ -131,8 +129,8 @@ def evaluate(
                     traces.append(trace)
                 if result is None:
                     result = played
-                    if journal is not None:
-                        _append(journal, protocol.episode_hash, identities[name], result)
+                    if kept is not None:
+                        kept.append(result)
             mine.append(dataclasses.replace(result, episode=index))
             done += 1
             progress.update(done, total, agent=name, success=sum(e.success for e in mine) / len(mine))
@@ -203,38 +201,3 @@ def _fact(info: Mapping[str, Any], key: str) -> Any:
             f"the environment's info has no {key!r}; an evaluation needs success, num_objects, num_cleared, num_dropped"
         )
     return info[key]
-
-
-def _append(journal: Path, episode_hash: str, identity: str, result: EpisodeResult) -> None:
-    """One line, on disk before the next episode begins."""
-    journal.parent.mkdir(parents=True, exist_ok=True)
-    row = {"protocol": episode_hash, "identity": identity, "result": result.to_json()}
-    with journal.open("a") as file:
-        file.write(dump_json(row, indent=None) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _read_journal(journal: Path, episode_hash: str, identities: Mapping[str, str]) -> dict[tuple[str, int], EpisodeResult]:
-    """Episodes of this world and these agents, by (agent, start). Raises DataError for a file that is no journal."""
-    if not journal.exists():
-        return {}
-    *lines, torn = journal.read_text().split("\n")
-    if torn:  # a crash while writing: without this line break the next row would be glued to half a row
-        with journal.open("a") as file:
-            file.write("\n")
-    known = {}
-    for line in lines:
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError:
-            log.warning("%s: a damaged line is left out", journal)
-            continue
-        try:
-            result = EpisodeResult.from_json(row["result"])
-            mine = row["protocol"] == episode_hash and row["identity"] == identities.get(result.agent)
-        except (KeyError, TypeError):
-            raise DataError(f"{journal} is no journal of an evaluation; move it away") from None
-        if mine:
-            known[result.agent, result.seed] = result
-    return known

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 from agents.baselines import ExpertAgent, RandomAgent
 from agents.evaluate import EvalConfig, draw_starts, evaluate, play_episode, protocol_of
+from agents.journal import source_hash
 from agents.protocol import evaluation_seeds
 from agents.scores import AgentScore, EpisodeResult
 from agents.worldspec import spec_of
@@ -159,6 +161,27 @@ def test_more_episodes_extend_and_another_agent_starts_anew(tmp_path: Path) -> N
     assert played(num_episodes=8) == 2
     assert played(bank=1) == 6  # the same name and other proposals
     assert played() == 0
+
+
+def test_a_changed_program_starts_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal, world = tmp_path / "episodes.jsonl", Counting()
+    for source, played in (("old", 6), ("old", 6), ("new", 12)):
+        monkeypatch.setattr("agents.journal.source_hash", lambda env, source=source: source)
+        evaluate(world, {"expert": ExpertAgent()}, CONFIG, journal=journal)
+        assert world.played == played
+
+
+def test_the_source_hash_covers_the_environments_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "somewhere"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "world.py").write_text("from tests.fakes import LineWorld\nclass World(LineWorld): pass\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    world = importlib.import_module("somewhere.world").World()
+    before = source_hash(world)
+    assert before == source_hash(world) != source_hash(LineWorld())
+    (package / "world.py").write_text("from tests.fakes import LineWorld\nclass World(LineWorld): reach = 0.2\n")
+    assert source_hash(world) != before
 
 
 def test_traces_hold_the_episode_and_what_was_imagined(tmp_path: Path) -> None:
