@@ -18,7 +18,7 @@ from torch import Tensor
 from agents.goals import to_observation
 from agents.planners.sampling import Plan, Planner
 from agents.protocol import content_hash
-from worldmodel.errors import ConfigError
+from worldmodel.errors import ConfigError, MismatchError
 from worldmodel.types import Cost, Latent, Observation, WorldModel
 
 
@@ -142,6 +142,9 @@ class MPCAgent:
 
     def _observed(self, observations: Mapping[str, np.ndarray]) -> Observation:
         """The newest frames as tensors (B, T, ...), with as many frames as every environment has seen, at most the context."""
+        sizes = {key: len(observations[key]) for key in self.sensors if key in observations}
+        if any(size != len(self.frames) for size in sizes.values()):
+            raise MismatchError(f"reset() began {len(self.frames)} environments, and act() sees {sizes}; they must be as many")
         for index, frames in enumerate(self.frames):
             frames.append({key: np.asarray(observations[key][index]) for key in self.sensors if key in observations})
             del frames[: -self.context_length]

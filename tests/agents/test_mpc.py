@@ -113,6 +113,15 @@ def test_the_context_grows_to_its_length_and_remembers_the_actions_between() -> 
     assert planner.given[4]["context"][:, :, 0, 0].tolist() == [[9], [9]]  # as many frames as both have seen
 
 
+def test_as_many_environments_as_were_begun() -> None:
+    agent = integrating(torch.zeros(2))
+    agent.reset([0])
+    with pytest.raises(MismatchError, match=r"began 1 environments, and act\(\) sees \{'state': 2\}"):
+        agent.act({"state": np.zeros((2, 2), np.float32)})
+    with pytest.raises(MismatchError, match="no state"):
+        agent.act({"pixels": np.zeros((1, 2), np.uint8)})
+
+
 def test_the_deadline_counts_from_the_beginning_of_the_decision() -> None:
     clock = Clock()
     clock.now = 100.0
