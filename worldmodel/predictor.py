@@ -38,8 +38,9 @@ class PredictorConfig:
     """How actions are told: relative to each place, or as a plain vector. Auto is relative where the action has points."""
     action_width: int = 32
     """Width of the action's embedding at each place."""
-    modulation: Literal["token", "frame"] = "token"
-    """Whether the action steers the blocks' normalisation at each token on its own, or in the same way for a frame."""
+    modulation: Literal["token", "frame"] = "frame"
+    """Whether the action also steers the blocks' normalisation at each token on its own, or in the same way for a frame.
+    (It is told to each token at the input either way; token costs a third more, and predicted 3 % better on discs.)"""
     cond_dim: int = 48
     """Width of the condition that steers the blocks."""
 

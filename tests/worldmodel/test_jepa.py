@@ -52,8 +52,8 @@ def latents(num_batch: int, num_frames: int) -> tuple[Tensor, Tensor]:
 VARIANTS = [
     {"context_length": 1},
     {"context_length": 3},
-    {"predictor": dataclasses.replace(CONFIG.predictor, modulation="frame", merge=1)},
-    {"predictor": dataclasses.replace(CONFIG.predictor, modulation="frame"), "context_length": 2},
+    {"predictor": dataclasses.replace(CONFIG.predictor, modulation="token", merge=1)},
+    {"predictor": dataclasses.replace(CONFIG.predictor, modulation="token"), "context_length": 2},
     {"predictor": dataclasses.replace(CONFIG.predictor, action="vector"), "context_length": 2},
 ]
 
