@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 USER_MISTAKE, BUG, INTERRUPTED = 2, 1, 130
 """Exit codes."""
+GO_ON = "run the same command again to go on"
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -30,7 +31,8 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         return run(arguments.parse([word for word in given if word != "--debug"] or ["--help"]))
     except KeyboardInterrupt as stop:
-        _last_words(f"interrupted: {str(stop) or 'run the same command again to go on'}", debug)
+        said = str(stop) if "again" in str(stop) else "; ".join(filter(None, (str(stop), GO_ON)))
+        _last_words(f"interrupted: {said}", debug)
         return INTERRUPTED
     except BrokenPipeError:  # `worldmodel inspect DATA | head`: nobody reads on
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

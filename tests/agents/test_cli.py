@@ -106,7 +106,8 @@ def raising(error: BaseException):
         (DataError("x"), 2, "error: x\n"),
         (PermissionError(13, "Permission denied", "/x"), 2, "error: [Errno 13] Permission denied: '/x'\n"),
         (KeyboardInterrupt(), 130, "interrupted: run the same command again to go on\n"),
-        (KeyboardInterrupt("stopped after update 7"), 130, "interrupted: stopped after update 7\n"),
+        (KeyboardInterrupt("stopped after update 7"), 130, "interrupted: stopped after update 7; run the same command again to go on\n"),
+        (KeyboardInterrupt("run it again with --resume"), 130, "interrupted: run it again with --resume\n"),
         (ZeroDivisionError("x"), 1, "error: ZeroDivisionError: x; this is a bug, --debug shows where\n"),
     ],
 )
