@@ -34,8 +34,9 @@ $(STAMP): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "error: Python 3.11 or newer is needed; name it: make PYTHON=/path/to/python3" >&2; exit 2; }
 	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
 		echo "error: $(PYTHON) -m venv failed; on Debian and Ubuntu: apt-get install -y python3-venv" >&2; exit 2; }
-	$(BIN)/python -m pip install --quiet $(TORCH)
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@echo "Installing into $(VENV): torch first, then the rest; a few minutes."
+	@$(BIN)/python -m pip install $(TORCH)
+	@$(BIN)/python -m pip install --editable '.[dev]'
 	@touch $@
 
 clean:
