@@ -88,7 +88,10 @@ class Screen:
             TextColumn("{task.fields[fields]}"),
         )
         with RichProgress(*columns, console=self.console) as bar:
-            yield BarProgress(bar, bar.add_task(name, total=None, fields=""))
+            task = bar.add_task(name, total=None, fields="")
+            yield BarProgress(bar, task)
+            if bar.tasks[0].total is None:  # a stage that told nothing was one piece of work
+                bar.update(task, total=1, completed=1)
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """A table whose first column is names and whose other columns are numbers."""

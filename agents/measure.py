@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +79,4 @@ def longest_windows(cache: FrameCache, config: ExperimentConfig, num_frames: int
 def validation_episodes(dataset: Dataset, config: ExperimentConfig, num_actions: int) -> list[Episode]:
     """The first few validation episodes of at least so many actions."""
     rows = (row for row in dataset.episodes if in_validation(row.seed, config.data.val_fraction) and row.length > num_actions)
-    episodes = [dataset.read_episode(row.episode_index) for row, _ in zip(rows, range(NUM_STRIPS), strict=False)]
-    # torch wants arrays that it may write to
-    return [dataclasses.replace(episode, actions=episode.actions.copy()) for episode in episodes]
+    return [dataset.read_episode(row.episode_index) for row, _ in zip(rows, range(NUM_STRIPS), strict=False)]
