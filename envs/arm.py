@@ -1,0 +1,209 @@
+"""Robots: a seven-joint arm with Franka kinematics and limits, and a Cartesian gantry; both carry the same paddle.
+
+A robot adds itself to the scene and turns tool poses into joint positions; the skills know nothing else of it.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import mujoco
+import numpy as np
+
+from envs.scene import FURNITURE, OBJECT, TOOL
+
+CAPSULE, BOX, CYLINDER = mujoco.mjtGeom.mjGEOM_CAPSULE, mujoco.mjtGeom.mjGEOM_BOX, mujoco.mjtGeom.mjGEOM_CYLINDER
+WHITE, DARK, STEEL, RED = [0.92, 0.92, 0.93, 1], [0.22, 0.23, 0.25, 1], [0.65, 0.67, 0.70, 1], [0.80, 0.25, 0.20, 1]
+
+PADDLE_HALF = (0.060, 0.005, 0.035)
+"""Half width (across a sweep), thickness and height of the paddle [m]."""
+PADDLE_CAP = 0.014
+"""How far the paddle's end caps stand out to either side, so that an object does not slip off [m]."""
+
+
+class Robot(Protocol):
+    """What the skills need to know of a robot."""
+
+    name: str
+    num_joints: int
+    home: np.ndarray
+    """(J,) joint positions with the whole robot out of the overhead camera's picture [rad or m]."""
+    max_velocity: np.ndarray
+    """(J,) [rad/s or m/s]."""
+    stiffness: np.ndarray
+    """(J,) position gain of the servos [N m/rad or N/m]."""
+    damping: np.ndarray
+    """(J,) velocity gain of the servos [N m s/rad or N s/m]."""
+
+    def add_to(self, spec: mujoco.MjSpec) -> None:
+        """Add bodies, joints `robot0`..., servos of the same order, and the site `tool` under the paddle."""
+        ...
+
+    def inverse(self, poses: np.ndarray) -> np.ndarray:
+        """Joint positions (W, J) for a path of tool poses (W, 4): x, y, z [m] and yaw [rad]; yaw is free modulo pi."""
+        ...
+
+
+def add_paddle(spec: mujoco.MjSpec, flange: mujoco.MjsBody, handle: float) -> None:
+    """Hang the paddle on a flange whose z axis points down at it; `handle` is the length of its handle [m]."""
+    half_width, half_thick, half_height = PADDLE_HALF
+    tool = flange.add_body(name="paddle", pos=[0, 0, handle])
+
+    def part(name: str, pos: list[float], size: list[float], rgba: list[float], kind: mujoco.mjtGeom = BOX) -> None:
+        tool.add_geom(
+            name=name, type=kind, pos=pos, size=size, rgba=rgba, mass=0.05,
+            contype=TOOL, conaffinity=OBJECT | FURNITURE, friction=[0.4, 0.003, 0.0001],
+        )  # fmt: skip
+
+    part("paddle", [0, 0, -half_height], [half_width, half_thick, half_height], RED)
+    for side in (-1, 1):
+        part(f"paddle_cap{side}", [side * half_width, 0, -half_height], [half_thick, PADDLE_CAP, half_height], RED)
+    length = handle - 2 * half_height
+    part("handle", [0, 0, -2 * half_height - length / 2], [0.011, length / 2, 0], STEEL, CYLINDER)
+    tool.add_site(name="tool", pos=[0, 0, 0], size=[0.004, 0, 0], group=5)
+    reach = [half_width + 0.02, PADDLE_CAP + 0.02, half_height + 0.02]
+    tool.add_site(name="touch", type=BOX, pos=[0, 0, -half_height], size=reach, group=5)  # group 5 is not drawn
+    spec.add_sensor(name="touch", type=mujoco.mjtSensor.mjSENS_TOUCH, objtype=mujoco.mjtObj.mjOBJ_SITE, objname="touch")
+
+
+def _add_servo(spec: mujoco.MjSpec, joint: str, stiffness: float, damping: float, limit: float) -> None:
+    servo = spec.add_actuator(name=joint, target=joint, trntype=mujoco.mjtTrn.mjTRN_JOINT)
+    servo.gaintype, servo.biastype = mujoco.mjtGain.mjGAIN_FIXED, mujoco.mjtBias.mjBIAS_AFFINE
+    servo.gainprm[0] = stiffness
+    servo.biasprm[:3] = [0, -stiffness, -damping]
+    servo.forcelimited, servo.forcerange = True, [-limit, limit]
+
+
+class Arm:
+    """Seven revolute joints with the kinematics, limits and servo gains published for the Franka arm, in primitive geoms.
+
+    Inverse kinematics is closed form: with the redundant joint 3 and joint 5 at zero the arm moves in the vertical plane
+    through its base, and a tool that points straight down leaves a two-link problem; joint 7 sets the yaw.
+    """
+
+    name = "arm"
+    num_joints = 7
+    base = np.array([-0.505, 0.015, 0.0])
+    handle = 0.13
+    lower = np.array([-2.8973, -1.7628, -2.8973, -3.0718, -2.8973, -0.0175, -2.8973])
+    upper = np.array([2.8973, 1.7628, 2.8973, -0.0698, 2.8973, 3.7525, 2.8973])
+    max_velocity = np.array([2.175, 2.175, 2.175, 2.175, 2.61, 2.61, 2.61])
+    stiffness = np.array([4500.0, 4500.0, 3500.0, 3500.0, 2000.0, 2000.0, 2000.0])
+    damping = np.array([450.0, 450.0, 350.0, 350.0, 200.0, 200.0, 200.0])
+    max_torque = np.array([87.0, 87.0, 87.0, 87.0, 12.0, 12.0, 12.0])
+
+    # Denavit-Hartenberg lengths [m]: shoulder height, upper arm, elbow offset, forearm, wrist offset, flange
+    d1, d3, a4, d5, a7, flange = 0.333, 0.316, 0.0825, 0.384, 0.088, 0.107
+
+    def __init__(self) -> None:
+        # Just outside the overhead camera's cone, and as few joint seconds from the ends of most sweeps as can be.
+        self.home = self.inverse(np.array([[-0.22, 0.12, 0.50, 0.0]]))[0]
+
+    def add_to(self, spec: mujoco.MjSpec) -> None:
+        """See `Robot.add_to`. Each link's frame is the one of the published kinematics."""
+        r = np.sqrt(0.5)
+        body = spec.worldbody.add_body(name="robot_base", pos=self.base)
+        pedestal = -self.base[2] + 0.45
+        body.add_geom(
+            type=CYLINDER, pos=[0, 0, -pedestal / 2], size=[0.07, pedestal / 2, 0], rgba=DARK, contype=0, conaffinity=0
+        )
+        body.add_geom(type=CAPSULE, fromto=[0, 0, 0.04, 0, 0, 0.20], size=[0.07, 0, 0], rgba=WHITE, contype=0, conaffinity=0)
+        # (position, quaternion, link geoms as (from, to, radius)) of links 1 to 7
+        links = (
+            ([0, 0, self.d1], [1, 0, 0, 0], [((0, 0, -0.10), (0, 0, 0.0), 0.062)], 3.0),
+            ([0, 0, 0], [r, -r, 0, 0], [((0, 0, -0.06), (0, 0, 0.06), 0.062), ((0, -0.05, 0), (0, -0.19, 0), 0.058)], 3.0),
+            ([0, -self.d3, 0], [r, r, 0, 0], [((0, 0, -0.09), (0, 0, -0.03), 0.056), ((0, 0, 0), (0.07, 0, 0), 0.052)], 2.5),
+            ([self.a4, 0, 0], [r, r, 0, 0], [((0, 0, -0.05), (0, 0, 0.05), 0.054), ((0, 0, 0), (-0.08, 0.09, 0), 0.050)], 2.5),
+            ([-self.a4, self.d5, 0], [r, -r, 0, 0], [((0, 0, -0.26), (0, 0.03, -0.04), 0.046)], 2.5),
+            ([0, 0, 0], [r, r, 0, 0], [((0, 0, -0.04), (0, 0, 0.04), 0.046), ((0, 0, 0), (0.07, 0, 0), 0.042)], 1.5),
+            ([self.a7, 0, 0], [r, r, 0, 0], [((0, 0, 0.03), (0, 0, 0.09), 0.040)], 0.8),
+        )
+        for j, (pos, quat, geoms, mass) in enumerate(links):
+            body = body.add_body(name=f"link{j + 1}", pos=pos, quat=quat, gravcomp=1)
+            body.add_joint(name=f"robot{j}", axis=[0, 0, 1], range=[self.lower[j], self.upper[j]], armature=0.1, damping=1)
+            for start, end, radius in geoms:
+                body.add_geom(
+                    type=CAPSULE, fromto=[*start, *end], size=[radius, 0, 0], mass=mass / len(geoms),
+                    rgba=DARK if j in (1, 3, 5) else WHITE, contype=0, conaffinity=0,
+                )  # fmt: skip
+            _add_servo(spec, f"robot{j}", self.stiffness[j], self.damping[j], self.max_torque[j])
+        flange = body.add_body(name="flange", pos=[0, 0, self.flange], gravcomp=1)
+        add_paddle(spec, flange, self.handle)
+        for part in flange.bodies:
+            part.gravcomp = 1
+
+    def inverse(self, poses: np.ndarray) -> np.ndarray:
+        """See `Robot.inverse`; raises ValueError where a pose is out of reach."""
+        x, y, z = (poses[:, :3] - self.base).T
+        q1 = np.arctan2(y, x)
+        # The wrist (joints 5 to 7) lies above the tool, set back by the wrist offset; seen from the shoulder:
+        reach = np.hypot(x, y) - self.a7
+        height = z + self.handle + self.flange - self.d1
+        upper, fore = np.hypot(self.d3, self.a4), np.hypot(self.d5, self.a4)
+        distance2 = reach**2 + height**2
+        cos_elbow = (upper**2 + fore**2 - distance2) / (2 * upper * fore)
+        if np.any(np.abs(cos_elbow) > 1):
+            worst = poses[np.argmax(np.abs(cos_elbow))]
+            raise ValueError(f"the arm cannot reach x={worst[0]:.3f} y={worst[1]:.3f} z={worst[2]:.3f} m")
+        elbow = np.arccos(cos_elbow)  # angle between the two links at the elbow
+        q4 = elbow - 2 * np.pi + np.arctan2(self.d3, self.a4) + np.arctan2(self.d5, self.a4)
+        lift = np.arctan2(height, reach)
+        shoulder = np.arccos((upper**2 + distance2 - fore**2) / (2 * upper * np.sqrt(distance2)))
+        q2 = np.pi / 2 - (lift + shoulder) - np.arctan2(self.a4, self.d3)
+        # The tool points straight down when the three pitch angles add up.
+        q6 = q2 - q4
+        q7 = self._wrist_yaw(q1, poses[:, 3])
+        zero = np.zeros_like(q1)
+        return np.stack([q1, q2, zero, q4, zero, q6, q7], axis=1)
+
+    def _wrist_yaw(self, q1: np.ndarray, yaw: np.ndarray) -> np.ndarray:
+        """Joint 7 that turns the paddle to `yaw` modulo pi, in one piece along the path and as near zero as it can be."""
+        q7 = np.unwrap(q1 - yaw)
+        return q7 - np.pi * np.round(np.mean([q7.min(), q7.max()]) / np.pi)
+
+
+class Gantry:
+    """Three sliding axes and a turning wrist above the table: the fast robot for studies of the planning problem."""
+
+    name = "gantry"
+    num_joints = 4
+    handle = 0.25
+    max_velocity = np.array([3.0, 3.0, 2.0, 12.0])
+    stiffness = np.array([20000.0, 20000.0, 20000.0, 200.0])
+    damping = np.array([1200.0, 1200.0, 1200.0, 10.0])
+    home = np.array([-0.46, 0.0, 0.20, 0.0])
+
+    def add_to(self, spec: mujoco.MjSpec) -> None:
+        """See `Robot.add_to`."""
+        axes = ([1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 1])
+        limits = (400.0, 400.0, 400.0, 40.0)
+        body = spec.worldbody
+        for j, (axis, limit) in enumerate(zip(axes, limits, strict=True)):
+            body = body.add_body(name=f"link{j + 1}", gravcomp=1)
+            kind = mujoco.mjtJoint.mjJNT_SLIDE if j < 3 else mujoco.mjtJoint.mjJNT_HINGE
+            body.add_joint(name=f"robot{j}", type=kind, axis=axis)
+            body.add_geom(
+                type=BOX,
+                pos=[0, 0, self.handle + 0.02],
+                size=[0.02, 0.02, 0.015],
+                mass=1.0,
+                rgba=DARK,
+                contype=0,
+                conaffinity=0,
+            )
+            _add_servo(spec, f"robot{j}", self.stiffness[j], self.damping[j], limit)
+        flange = body.add_body(name="flange", pos=[0, 0, self.handle], quat=[0, 1, 0, 0], gravcomp=1)
+        add_paddle(spec, flange, self.handle)
+        for part in flange.bodies:
+            part.gravcomp = 1
+
+    def inverse(self, poses: np.ndarray) -> np.ndarray:
+        """See `Robot.inverse`."""
+        joints = poses.copy()
+        yaw = np.unwrap(poses[:, 3])
+        joints[:, 3] = yaw - np.pi * np.round(np.mean([yaw.min(), yaw.max()]) / np.pi)
+        return joints
+
+
+ROBOTS = {"arm": Arm, "gantry": Gantry}
+"""Robots by name."""

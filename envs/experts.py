@@ -1,0 +1,79 @@
+"""Scripted policies over privileged state: the ceiling of every score table, and the aimed sweeps of recorded data."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from envs.arm import PADDLE_CAP, PADDLE_HALF
+from envs.scene import TABLE_HALF
+
+Placed = tuple[np.ndarray, float]
+"""(x, y) [m] and footprint radius [m] of an object on the table."""
+
+SWEEP_X_MAX = 0.22
+"""Furthest a sweep may start or end to either side [m]."""
+SWEEP_Y_MAX = 0.34
+"""Where a sweep into the bin ends [m]: beyond the table's edge."""
+CLEARANCE = 0.012
+"""Least distance between the lowered paddle and an object [m]."""
+
+
+def clear_by_sweeps(objects: list[Placed], rng: np.random.Generator) -> np.ndarray:
+    """A sweep (2, 2), start and end [m], that pushes as many objects as it can straight into the bin.
+
+    Lanes towards the bin are tried over the width of the table. A lane is good when objects lie well inside the paddle's
+    width, bad when its edge would clip one, and needs a free place to lower the paddle behind the objects that it takes.
+    """
+    if not objects:
+        return np.array([[0.0, 0.0], [0.0, 0.1]])
+    best_score = -np.inf
+    best = np.array([[0.0, -0.31], [0.0, SWEEP_Y_MAX]])  # where no lane holds an object's centre
+    half_width = PADDLE_HALF[0]
+    shifts = np.array([-0.03, -0.015, 0.0, 0.015, 0.03])
+    xs = np.unique(np.clip(np.concatenate([p[0] + shifts for p, _ in objects]), -SWEEP_X_MAX, SWEEP_X_MAX))
+    for x in xs:
+        offset = np.array([abs(p[0] - x) for p, _ in objects])
+        radius = np.array([r for _, r in objects])
+        y = np.array([p[1] for p, _ in objects])
+        for first in np.flatnonzero(offset < half_width + 0.02):
+            start_y = y[first] - radius[first] - PADDLE_CAP - CLEARANCE
+            ahead = y > start_y
+            taken = ahead & (offset < 0.75 * half_width)
+            clipped = ahead & ~taken & (offset < half_width + radius + 0.005)
+            start = np.array([x, max(start_y, -0.31)])
+            blocked = _blocked(start, np.pi / 2, objects)
+            score = taken.sum() - 1.5 * clipped.sum() - 10 * blocked - 2 * offset[first] / half_width + 1e-3 * rng.uniform()
+            if score > best_score:
+                best, best_score = np.array([start, [x, SWEEP_Y_MAX]]), score
+    return best
+
+
+def aimed_sweep(objects: list[Placed], rng: np.random.Generator) -> np.ndarray:
+    """A noisy sweep (2, 2), start and end [m], through an object drawn at random; anywhere when there is none."""
+    if not objects:
+        return rng.uniform([-0.22, -0.31], [0.22, 0.34], (2, 2))
+    position, radius = objects[rng.integers(len(objects))]
+    into_bin = rng.uniform() < 0.6
+    spread = 0.35 if into_bin else np.pi
+    angle = np.pi / 2 + rng.uniform(-spread, spread)
+    direction = np.array([np.cos(angle), np.sin(angle)])
+    side = rng.normal(0, 0.02) * np.array([-direction[1], direction[0]])
+    start = position + side - direction * (radius + PADDLE_CAP + CLEARANCE + abs(rng.normal(0, 0.03)))
+    if into_bin:
+        reach = (rng.uniform(0.30, SWEEP_Y_MAX) - start[1]) / max(direction[1], 0.3)
+    else:
+        reach = rng.uniform(0.05, 0.45)
+    return np.array([start, start + direction * reach])
+
+
+def _blocked(start: np.ndarray, angle: float, objects: list[Placed]) -> bool:
+    """Whether a paddle lowered at `start`, across a sweep along `angle`, would come down on an object."""
+    direction = np.array([np.cos(angle), np.sin(angle)])
+    across = np.array([-direction[1], direction[0]])
+    for position, radius in objects:
+        offset = position - start
+        ahead = max(abs(offset @ direction) - PADDLE_CAP, 0)
+        aside = max(abs(offset @ across) - PADDLE_HALF[0] - PADDLE_HALF[1], 0)
+        if np.hypot(ahead, aside) < radius + 0.004 and abs(start[1]) <= TABLE_HALF:
+            return True
+    return False

@@ -1,0 +1,180 @@
+"""The sweep: a macro-action that a robot executes closed loop, from four numbers to a trajectory and back home.
+
+A sweep has five stages: approach above its start, lower, sweep, lift, home. Each is a path of joint positions run under one
+time law, as fast as the joints and the tool may go. It is closed loop: a paddle that comes down on an object stops there
+and goes home, and the next observation is taken when the objects have come to rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntEnum
+
+import mujoco
+import numpy as np
+
+from envs.arm import Robot
+from envs.scene import MAX_OBJECTS
+
+STEPS_PER_TICK = 4
+"""Physics steps between two commands of the controller."""
+RAMP = 0.2
+"""Share of a stage's time in which it gathers speed, and again in which it loses it."""
+
+
+class Stage(IntEnum):
+    """What the robot is doing."""
+
+    APPROACH = 0
+    LOWER = 1
+    SWEEP = 2
+    LIFT = 3
+    HOME = 4
+    SETTLE = 5
+
+
+@dataclass(frozen=True)
+class SweepConfig:
+    """Speeds and heights of a sweep."""
+
+    tool_speed: float = 0.7
+    """Mean speed of the paddle along a sweep [m/s]."""
+    vertical_speed: float = 0.5
+    """Mean speed of the paddle while it lowers and lifts [m/s]."""
+    sweep_height: float = 0.008
+    """Height of the paddle's lower edge over the table while sweeping [m]."""
+    lift_height: float = 0.13
+    """Height at which the paddle travels above the objects [m]."""
+    max_lower_force: float = 12.0
+    """A paddle that feels more than this while lowering stands on something [N]."""
+    quiet_speed: float = 0.04
+    """Objects slower than this are at rest [m/s]."""
+    max_settle: float = 1.5
+    """Longest wait for the objects to come to rest after the robot is home [s]."""
+
+
+@dataclass(frozen=True)
+class SweepResult:
+    """What happened during one sweep."""
+
+    blocked: bool
+    """The paddle came down on an object, and the sweep was called off."""
+    peak_force: float
+    """Largest force on the paddle [N]."""
+    duration: float
+    """Simulated time [s]."""
+
+
+def time_law(num_ticks: int, ramp: float = RAMP) -> np.ndarray:
+    """Share of the path covered after each of `num_ticks` ticks: trapezoidal speed, `ramp` of the time at each end."""
+    t = np.arange(1, num_ticks + 1) / num_ticks
+    peak = 1 / (1 - ramp)
+    up = peak * t**2 / (2 * ramp)
+    flat = peak * (t - ramp / 2)
+    down = 1 - peak * (1 - t) ** 2 / (2 * ramp)
+    return np.where(t < ramp, up, np.where(t <= 1 - ramp, flat, down))
+
+
+class SweepSkill:
+    """Executes sweeps with one robot in one scene."""
+
+    def __init__(self, robot: Robot, model: mujoco.MjModel, config: SweepConfig) -> None:
+        self.robot, self.model, self.config = robot, model, config
+        self.tick = STEPS_PER_TICK * model.opt.timestep
+        joints = [model.joint(f"robot{j}") for j in range(robot.num_joints)]
+        self.qpos = np.array([int(joint.qposadr[0]) for joint in joints])
+        self.qvel = np.array([int(joint.dofadr[0]) for joint in joints])
+        self.object_qvel = int(model.joint("object0").dofadr[0])
+        self.touch = int(model.sensor("touch").adr[0])
+        # A servo lags its target by damping / stiffness seconds at constant speed: command that much ahead.
+        self.lead = robot.damping / robot.stiffness
+        self.rest = np.zeros(robot.num_joints)
+        self._qacc, self._force = np.zeros(model.nv), np.zeros(model.nv)
+
+    def plan(self, start: np.ndarray, end: np.ndarray) -> list[tuple[Stage, np.ndarray]]:
+        """Joint targets (ticks, J) of the five stages for a sweep from `start` to `end`, (x, y) on the table [m]."""
+        config = self.config
+        along = end - start
+        yaw = np.arctan2(along[1], along[0]) + np.pi / 2 if np.hypot(*along) > 1e-6 else 0.0
+
+        def poses(xy: np.ndarray, z: np.ndarray) -> np.ndarray:
+            return np.column_stack([xy, z, np.full(len(xy), yaw)])
+
+        # One path through lower, sweep and lift keeps the wrist in one piece.
+        down, up = (
+            np.linspace(config.lift_height, config.sweep_height, 9),
+            np.linspace(config.sweep_height, config.lift_height, 9),
+        )
+        num_along = 25
+        line = start + np.linspace(0, 1, num_along)[:, None] * along
+        path = self.robot.inverse(
+            np.concatenate(
+                [
+                    poses(np.tile(start, (9, 1)), down),
+                    poses(line, np.full(num_along, down[-1])),
+                    poses(np.tile(end, (9, 1)), up),
+                ]
+            )
+        )
+        lower, sweep, lift = path[:9], path[9 : 9 + num_along], path[9 + num_along :]
+        home = self.robot.home
+        vertical = config.lift_height - config.sweep_height
+        return [
+            (Stage.APPROACH, self._timed(np.stack([home, lower[0]]), 0.0)),
+            (Stage.LOWER, self._timed(lower, vertical / config.vertical_speed)),
+            (Stage.SWEEP, self._timed(sweep, float(np.hypot(*along)) / config.tool_speed)),
+            (Stage.LIFT, self._timed(lift, vertical / config.vertical_speed)),
+            (Stage.HOME, self._timed(np.stack([lift[-1], home]), 0.0)),
+        ]
+
+    def _timed(self, path: np.ndarray, least: float) -> np.ndarray:
+        """Joint targets (ticks, J) along a path of joint positions, at the joints' speeds at most and in `least` seconds or more."""
+        rate = np.abs(np.diff(path, axis=0)).max(axis=0) * (len(path) - 1) / self.robot.max_velocity
+        seconds = max(float(rate.max()) / (1 - RAMP), least, 2 * self.tick)
+        share = time_law(int(np.ceil(seconds / self.tick))) * (len(path) - 1)
+        low = np.minimum(share.astype(int), len(path) - 2)
+        part = (share - low)[:, None]
+        return path[low] * (1 - part) + path[low + 1] * part
+
+    def execute(
+        self, data: mujoco.MjData, start: np.ndarray, end: np.ndarray, on_tick: Callable[[Stage], None] | None = None
+    ) -> SweepResult:
+        """Run one sweep until the robot is home and the objects rest; `on_tick` is called after each controller tick."""
+        began, peak, blocked = data.time, 0.0, False
+        for stage, targets in self.plan(start, end):
+            if blocked and stage in (Stage.SWEEP, Stage.LIFT):
+                continue
+            velocity = np.gradient(targets, self.tick, axis=0)
+            acceleration = np.gradient(velocity, self.tick, axis=0)
+            for motion in zip(targets, velocity, acceleration, strict=True):
+                self._command(data, *motion)
+                if stage in (Stage.LOWER, Stage.SWEEP):
+                    peak = max(peak, float(data.sensordata[self.touch]))
+                if on_tick is not None:
+                    on_tick(stage)
+                if stage is Stage.LOWER and data.sensordata[self.touch] > self.config.max_lower_force:
+                    blocked = True
+                    break
+        self.settle(data, on_tick)
+        return SweepResult(blocked, peak, data.time - began)
+
+    def settle(self, data: mujoco.MjData, on_tick: Callable[[Stage], None] | None = None) -> None:
+        """Wait with the robot at home until the objects rest."""
+        waited = 0.0
+        while waited < self.config.max_settle and not self._is_quiet(data):
+            self._command(data, self.robot.home, self.rest, self.rest)
+            waited += self.tick
+            if on_tick is not None:
+                on_tick(Stage.SETTLE)
+
+    def _command(self, data: mujoco.MjData, target: np.ndarray, velocity: np.ndarray, acceleration: np.ndarray) -> None:
+        """One tick of computed-torque control through position servos: what they would lag by is commanded ahead."""
+        self._qacc[self.qvel] = acceleration
+        mujoco.mj_mulM(self.model, data, self._force, self._qacc)
+        data.ctrl[:] = target + self.lead * velocity + self._force[self.qvel] / self.robot.stiffness
+        mujoco.mj_step(self.model, data, STEPS_PER_TICK)
+
+    def _is_quiet(self, data: mujoco.MjData) -> bool:
+        velocity = data.qvel[self.object_qvel : self.object_qvel + 6 * MAX_OBJECTS].reshape(MAX_OBJECTS, 6)
+        return bool(np.abs(velocity[:, :3]).max() < self.config.quiet_speed)
