@@ -50,14 +50,17 @@ class FilmCamera:
 
     def render(self, data: mujoco.MjData) -> np.ndarray:
         """A picture (480, 640, 3) uint8 of the scene."""
-        if self._renderer is None:
-            quality = self.model.vis.quality
-            fast = quality.offsamples, quality.shadowsize
-            quality.offsamples, quality.shadowsize = 4, 2048  # read when the context is made
-            self._renderer = mujoco.Renderer(self.model, *FILM_SIZE)
-            quality.offsamples, quality.shadowsize = fast
-        self._renderer.update_scene(data, "film")
-        return self._renderer.render().copy()
+        renderer = self._renderer or self._open()
+        renderer.update_scene(data, "film")
+        return renderer.render().copy()
+
+    def _open(self) -> mujoco.Renderer:
+        quality = self.model.vis.quality
+        fast = quality.offsamples, quality.shadowsize
+        quality.offsamples, quality.shadowsize = 4, 2048  # read when the context is made
+        self._renderer = mujoco.Renderer(self.model, *FILM_SIZE)
+        quality.offsamples, quality.shadowsize = fast
+        return self._renderer
 
     def close(self) -> None:
         """Free the GL context if there is one."""

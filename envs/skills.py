@@ -129,7 +129,7 @@ class SweepSkill:
         ]
 
     def _timed(self, path: np.ndarray, least: float) -> np.ndarray:
-        """Joint targets (ticks, J) along a path of joint positions, at the joints' speeds at most and in `least` seconds or more."""
+        """Joint targets (ticks, J) along a path of joint positions, in `least` seconds or as the joints allow."""
         rate = np.abs(np.diff(path, axis=0)).max(axis=0) * (len(path) - 1) / self.robot.max_velocity
         seconds = max(float(rate.max()) / (1 - RAMP), least, 2 * self.tick)
         share = time_law(int(np.ceil(seconds / self.tick))) * (len(path) - 1)

@@ -82,7 +82,7 @@ class TabletopEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
         self.action_space = Box(-unit, unit, dtype=np.float32)
         bound = np.full(len(STATE_PER_SLOT) * MAX_OBJECTS, STATE_BOUND, np.float32)
         six = np.full(len(PROPRIO_NAMES), STATE_BOUND, np.float32)
-        self.observation_space = Dict(
+        self.observation_space = Dict(  # pyright: ignore[reportAttributeAccessIssue]
             pixels=Box(0, 255, (image_size, image_size, 3), np.uint8),
             proprio=Box(-six, six, dtype=np.float32),
             state=Box(-bound, bound, dtype=np.float32),

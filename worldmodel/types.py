@@ -123,9 +123,11 @@ class WorldSpec:
             if getattr(self.action, name) != getattr(other.action, name):
                 lines.append(f"action {name}: {getattr(self.action, name)} expected, {getattr(other.action, name)} got")
         ours_affine, theirs_affine = self.action.image_from_action, other.action.image_from_action
-        if (ours_affine is None) != (theirs_affine is None) or (
-            ours_affine is not None and not np.allclose(ours_affine, theirs_affine, atol=1e-3)
-        ):
+        if ours_affine is None or theirs_affine is None:
+            same_camera = ours_affine is theirs_affine
+        else:
+            same_camera = np.allclose(ours_affine, theirs_affine, atol=1e-3)
+        if not same_camera:
             lines.append(f"camera calibration: {ours_affine} expected, {theirs_affine} got")
         if self.control_mode != other.control_mode:
             lines.append(f"control mode: {self.control_mode!r} expected, {other.control_mode!r} got")
