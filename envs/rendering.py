@@ -23,7 +23,7 @@ class Camera:
     def __init__(self, model: mujoco.MjModel, camera: str, size: int) -> None:
         self.camera, self.size = camera, size
         self._renderer = mujoco.Renderer(model, size * SUPERSAMPLE, size * SUPERSAMPLE)
-        for flag in (mujoco.mjtRndFlag.mjRND_SHADOW, mujoco.mjtRndFlag.mjRND_REFLECTION):
+        for flag in (mujoco.mjtRndFlag.mjRND_SHADOW, mujoco.mjtRndFlag.mjRND_REFLECTION, mujoco.mjtRndFlag.mjRND_SKYBOX):
             self._renderer.scene.flags[int(flag)] = 0
         self.renderer_name = _gl_renderer_name()
         self._closed = False

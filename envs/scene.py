@@ -81,6 +81,10 @@ def build_spec() -> mujoco.MjSpec:
     spec.visual.map.znear = 0.02
     spec.visual.global_.offwidth = 1280
     spec.visual.global_.offheight = 960
+    spec.add_texture(
+        name="sky", type=mujoco.mjtTexture.mjTEXTURE_SKYBOX, builtin=mujoco.mjtBuiltin.mjBUILTIN_GRADIENT,
+        rgb1=[0.86, 0.89, 0.92], rgb2=[0.55, 0.60, 0.66], width=128, height=768,
+    )  # fmt: skip
     _add_furniture(spec.worldbody)
     for slot in range(MAX_OBJECTS):
         _add_slot(spec.worldbody, slot)
@@ -130,7 +134,8 @@ def _add_slot(world: mujoco.MjsBody, slot: int) -> None:
 def _add_cameras_and_lights(world: mujoco.MjsBody) -> None:
     fovy = 2 * np.arctan(CAMERA_HALF_VIEW / CAMERA_POS[2])
     world.add_camera(name="overhead", pos=CAMERA_POS, quat=[1, 0, 0, 0], fovy=np.rad2deg(fovy))
-    world.add_camera(name="film", pos=[0.95, -0.80, 0.80], fovy=42, quat=_look_at((0.95, -0.80, 0.80), (-0.02, 0.05, 0.08)))
+    eye, target = (1.05, -0.85, 1.25), (-0.07, 0.06, 0.10)
+    world.add_camera(name="film", pos=eye, fovy=42, quat=_look_at(eye, target))
     world.add_light(name="lamp", pos=[0.4, -0.5, 1.6], dir=[-0.25, 0.3, -1], diffuse=[0.45, 0.45, 0.45], castshadow=True)
 
 
