@@ -192,5 +192,3 @@ def _one_line(box: str) -> str:
         message = f"{empty[1]} needs a value"
     message = message[:1].lower() + message[1:]
     return f"{message.rstrip('.')}; {f'did you mean {hint}?' if hint else 'see worldmodel --help'}"
-
-

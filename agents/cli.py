@@ -1,6 +1,6 @@
 """The composition root: the only file that knows configurations, environments, models and agents together.
 
-    worldmodel COMMAND [--flags] [key=value ...]        # also: python -m worldmodel
+worldmodel COMMAND [--flags] [key=value ...]        # also: python -m worldmodel
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What a terminal shows: a bar with the time left for every long stage, plain lines when nobody watches, score tables.
 
-    with screen.stage("train") as progress:
-        trainer.fit(progress)  # progress.update(done, total, loss=0.3)
+with screen.stage("train") as progress:
+    trainer.fit(progress)  # progress.update(done, total, loss=0.3)
 """
 
 from __future__ import annotations

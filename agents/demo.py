@@ -1,6 +1,6 @@
 """The whole pipeline, once through: each stage is skipped when its result is there, so that any interruption is harmless.
 
-    worldmodel demo [--out runs/demo]          # make demo
+worldmodel demo [--out runs/demo]          # make demo
 """
 
 from __future__ import annotations

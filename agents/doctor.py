@@ -1,6 +1,6 @@
 """Is this machine ready? Python, torch and device, GL, video, W&B, disk: each `ok` or what to do.
 
-    worldmodel doctor
+worldmodel doctor
 """
 
 from __future__ import annotations

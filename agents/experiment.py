@@ -1,6 +1,6 @@
 """One experiment, from recording to report, as one strictly checked YAML file.
 
-    config = load_experiment(Path("configs/demo.yaml"), ("train.num_steps=100",))
+config = load_experiment(Path("configs/demo.yaml"), ("train.num_steps=100",))
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class DataConfig:
 class PlannerConfig:
     """Which planner, and how each of them searches."""
 
-    name: Literal["cem", "elites", "mppi"] = "cem"
+    name: Literal["cem", "elites", "mppi"] = "elites"
     """The one that plans; the others' settings lie unused."""
     cem: CEMConfig = field(default_factory=CEMConfig)
     """Cross-entropy method."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import numpy as np
 
 from agents.experiment import ExperimentConfig
 from agents.mpc import MPCAgent
-from agents.report import PlannerView, VideoWriter, planner_view, save_planner_views
+from agents.report import PlannerView, VideoWriter, caption_frame, planner_view, save_planner_views
 from agents.runs import Run, build_agent
 from agents.stages import told
 from worldmodel.errors import MismatchError
@@ -48,17 +48,24 @@ def film(env: gymnasium.Env, agent: MPCAgent, seed: int, video: Path, tell: Tell
     observation, info = env.reset(seed=seed)
     views: list[PlannerView] = []
     count, over = 0, False
+    budget = getattr(env.unwrapped, "max_sweeps", 0)
     with VideoWriter(video, FPS) as writer:
-        _hold(writer, env)
+
+        def show(pictures: Iterable[np.ndarray], sweep: int) -> None:
+            left = info["num_objects"] - info["num_cleared"]
+            for picture in pictures:
+                writer.add(caption_frame(picture, sweep=sweep, num_sweeps=budget, objects_left=left))
+
+        show(_still(env), 0)
         while not over:
             action = agent.act({key: np.asarray(value)[None] for key, value in observation.items()})[0]
             if agent.last_plan is not None and agent.last_plan.trace.candidates:
                 views.append(planner_view(np.asarray(observation["pixels"]), agent.last_plan))
-            observation, _, terminated, truncated, info = env.step(action)
+            observation, _, terminated, truncated, after = env.step(action)
             count, over = count + 1, terminated or truncated
-            for picture in info["film"]:
-                writer.add(picture)
-            _hold(writer, env)
+            show(after["film"], count)  # what is left is counted when the sweep is over
+            info = after
+            show(_still(env), count)
             tell(count, info)
     return Played(bool(info["success"]), count, tuple(views))
 
@@ -81,9 +88,8 @@ def film_and_look_inside(
     return played
 
 
-def _hold(writer: VideoWriter, env: gymnasium.Env) -> None:
+def _still(env: gymnasium.Env) -> list[np.ndarray]:
     picture = env.render()
     if not isinstance(picture, np.ndarray):
         raise MismatchError("this environment draws no pictures; a film needs render_mode='rgb_array'")
-    for _ in range(PAUSE):
-        writer.add(picture)
+    return [picture] * PAUSE

@@ -1,6 +1,6 @@
 """What is in a dataset or a run, is it whole, does it fit its environment.
 
-    worldmodel inspect DATA|RUN
+worldmodel inspect DATA|RUN
 """
 
 from __future__ import annotations

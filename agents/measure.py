@@ -58,9 +58,7 @@ def measure(config: ExperimentConfig, data: Path, run_dir: Path) -> dict[str, fl
     )
     save_strips(run_dir, strips, dataset.spec.action)
     measures = {"parameters": run.model.num_parameters}
-    save_diagnostics(
-        run_dir, horizon=drift, num_windows=len(rows), probe=found, num_frames=num_frames, measures=measures
-    )
+    save_diagnostics(run_dir, horizon=drift, num_windows=len(rows), probe=found, num_frames=num_frames, measures=measures)
     return found
 
 

@@ -61,8 +61,8 @@ def fit_model(config: ExperimentConfig, data: Path, run_dir: Path, *, resume: bo
             model, objective, train, val, config.train, logger, run_dir, identity=identity, diagnose=latent_health
         )
         trainer.fit(resume=resume, progress=progress)
-    for stale in (DIAGNOSTICS, EVALUATION):  # of another model that was here before
-        (run_dir / stale).unlink(missing_ok=True)
+    for stale in (run_dir / DIAGNOSTICS, *run_dir.glob("evaluation*.json")):  # of another model that was here before
+        stale.unlink(missing_ok=True)
     manifest = new_manifest(
         dataset.spec,
         model=plain["model"],
@@ -96,15 +96,19 @@ def fit_heads_of(config: ExperimentConfig, data: Path, run_dir: Path, *, progres
 
 
 def score(run: Run, config: ExperimentConfig, env: gymnasium.Env, progress: Progress, path: Path | None = None) -> Evaluation:
-    """Evaluate the agents that the configuration names; into RUN/evaluation.json, the manifest, and `path` when given.
+    """Evaluate the agents that the configuration names; into the run folder, the manifest, and `path` when given.
 
-    An interrupted evaluation goes on from its journal.
+    An evaluation in the run's own world is RUN/evaluation.json, one in another world (more objects, another robot) stands
+    beside it as RUN/evaluation-HASH.json. An interrupted one goes on from its journal.
     """
     agents = {name: make_agent(name, run, config, env) for name in config.evaluate.agents}
     trained_on = run.manifest.data.train_seeds
     journal = run.directory / JOURNAL
     found = evaluate(env, agents, config.evaluate, trained_on=trained_on, journal=journal, progress=progress)
-    for target in (run.directory / EVALUATION, path):
+    own = run.experiment()
+    at_home = (config.env, config.evaluate.env_overrides()) == (own.env, own.evaluate.env_overrides())
+    name = EVALUATION if at_home else f"evaluation-{found.protocol.hash}.json"
+    for target in (run.directory / name, path):
         if target is not None:
             found.save(target)
     values = found.to_json()

@@ -40,8 +40,6 @@ class SweepConfig:
 
     tool_speed: float = 0.7
     """Mean speed of the paddle along a sweep [m/s]."""
-    vertical_speed: float = 0.5
-    """Mean speed of the paddle while it lowers and lifts [m/s]."""
     sweep_height: float = 0.008
     """Height of the paddle's lower edge over the table while sweeping [m]."""
     lift_height: float = 0.13
@@ -122,9 +120,9 @@ class SweepSkill:
         vertical = config.lift_height - config.sweep_height
         return [
             (Stage.APPROACH, self._timed(np.stack([home, lower[0]]), 0.0)),
-            (Stage.LOWER, self._timed(lower, vertical / config.vertical_speed)),
+            (Stage.LOWER, self._timed(lower, vertical / self.robot.vertical_speed)),
             (Stage.SWEEP, self._timed(sweep, float(np.hypot(*along)) / config.tool_speed)),
-            (Stage.LIFT, self._timed(lift, vertical / config.vertical_speed)),
+            (Stage.LIFT, self._timed(lift, vertical / self.robot.vertical_speed)),
             (Stage.HOME, self._timed(np.stack([lift[-1], home]), 0.0)),
         ]
 

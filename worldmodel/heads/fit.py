@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from worldmodel.errors import ConfigError
 from worldmodel.heads.labelled import LabelledLatents, LabelledWindows, labelled_latents
 from worldmodel.heads.picture import PictureHead, PictureHeadConfig
 from worldmodel.heads.progress import ON_TABLE, ProgressHead, ProgressHeadConfig
@@ -50,6 +51,14 @@ class HeadsConfig:
     """Optimiser steps of the picture head; zero leaves it untrained."""
     picture_width: int = 32
     """Channels of the picture head."""
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError for runs too short to have a warm-up."""
+        if self.progress_steps < 20 or 0 < self.picture_steps < 20:
+            raise ConfigError(
+                f"heads need 20 steps or more (picture_steps may be 0), got progress_steps {self.progress_steps} "
+                f"and picture_steps {self.picture_steps}"
+            )
 
 
 @dataclass(frozen=True)

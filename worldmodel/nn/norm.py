@@ -28,10 +28,13 @@ class PlaceNorm(nn.Module):
     def forward(self, z: Tensor) -> Tensor:
         """Normalised tokens in float32, same shape as z (..., K, D)."""
         flat = z.float().reshape(-1, self.mean.numel())  # (rows, K*D)
-        momentum = 0.0
-        if self.training:
-            self.num_updates += 1
-            # A plain average at first, so that a short run does not end on the initial values.
-            momentum = max(self.momentum, 1.0 / self.num_updates.item())
-        out = F.batch_norm(flat, self.mean, self.variance, training=self.training, momentum=momentum, eps=self.eps)
+        if not self.training:
+            return F.batch_norm(flat, self.mean, self.variance, eps=self.eps).reshape(z.shape)
+        mean, variance = torch.zeros_like(self.mean), torch.ones_like(self.variance)
+        out = F.batch_norm(flat, mean, variance, training=True, momentum=1.0, eps=self.eps)
+        # A plain average at first, so that a short run does not end on the initial values. All in tensors: one graph.
+        self.num_updates += 1
+        momentum = (1.0 / self.num_updates).clamp_min(self.momentum)
+        self.mean.lerp_(mean, momentum)
+        self.variance.lerp_(variance, momentum)
         return out.reshape(z.shape)

@@ -123,7 +123,6 @@ compiling = pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor t
 @compiling
 def test_predicting_is_one_graph_and_so_is_encoding(windows):
     model, objective = make_model()
-    model.encoder.eval()
     window, generator = windows[0].batch(np.arange(8)), torch.Generator()
     plain, _ = objective(model, window, generator.manual_seed(0))
     with compiled(model, "aot_eager", fullgraph=True):  # a graph break is an error
