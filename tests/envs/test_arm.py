@@ -76,7 +76,7 @@ def test_commands_respect_joint_speeds_and_the_paddle_follows_its_path(name: str
         if stage is Stage.SWEEP:
             x, y, z = env.data.site_xpos[env.tool]
             heights.append(z)
-            aside.append(abs(float(np.cross(direction, np.array([x, y]) - start))))
+            aside.append(abs(direction[0] * (y - start[1]) - direction[1] * (x - start[0])))
 
     result = env.skill.execute(env.data, start, end, watch)
     assert not result.blocked
