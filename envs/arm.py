@@ -30,6 +30,8 @@ class Robot(Protocol):
     """(J,) joint positions with the whole robot out of the overhead camera's picture [rad or m]."""
     max_velocity: np.ndarray
     """(J,) [rad/s or m/s]."""
+    tool_speed: float
+    """Mean speed of the paddle along a sweep [m/s]."""
     vertical_speed: float
     """Mean speed at which the paddle lowers and lifts [m/s]."""
     stiffness: np.ndarray
@@ -92,6 +94,7 @@ class Arm:
     max_velocity = np.array([2.175, 2.175, 2.175, 2.175, 2.61, 2.61, 2.61])
     stiffness = np.array([4500.0, 4500.0, 3500.0, 3500.0, 2000.0, 2000.0, 2000.0])
     damping = np.array([450.0, 450.0, 350.0, 350.0, 200.0, 200.0, 200.0])
+    tool_speed = 0.7
     vertical_speed = 0.5
     max_torque = np.array([87.0, 87.0, 87.0, 87.0, 12.0, 12.0, 12.0])
 
@@ -171,16 +174,17 @@ class Gantry:
     name = "gantry"
     num_joints = 4
     handle = 0.25
-    max_velocity = np.array([4.0, 4.0, 3.0, 16.0])
-    vertical_speed = 1.0
+    max_velocity = np.array([6.0, 6.0, 4.0, 20.0])
+    tool_speed = 1.0
+    vertical_speed = 1.2
     stiffness = np.array([20000.0, 20000.0, 20000.0, 200.0])
     damping = np.array([1200.0, 1200.0, 1200.0, 10.0])
-    home = np.array([-0.46, 0.0, 0.20, 0.0])
+    home = np.array([-0.40, 0.1, 0.20, 0.0])
 
     def add_to(self, spec: mujoco.MjSpec) -> None:
         """See `Robot.add_to`."""
         axes = ([1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 1])
-        limits = (1000.0, 1000.0, 1000.0, 100.0)
+        limits = (2000.0, 2000.0, 2000.0, 200.0)
         body = spec.worldbody
         for j, (axis, limit) in enumerate(zip(axes, limits, strict=True)):
             body = body.add_body(name=f"link{j + 1}", gravcomp=1)

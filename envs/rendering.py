@@ -57,10 +57,10 @@ class FilmCamera:
 
     def _open(self) -> mujoco.Renderer:
         quality = self.model.vis.quality
-        fast = quality.offsamples, quality.shadowsize
-        quality.offsamples, quality.shadowsize = 4, 2048  # read when the context is made
+        fast = quality.offsamples, quality.shadowsize, quality.numstacks
+        quality.offsamples, quality.shadowsize, quality.numstacks = 4, 2048, 16  # read when the context is made
         self._renderer = mujoco.Renderer(self.model, *FILM_SIZE)
-        quality.offsamples, quality.shadowsize = fast
+        quality.offsamples, quality.shadowsize, quality.numstacks = fast
         return self._renderer
 
     def close(self) -> None:

@@ -38,8 +38,6 @@ class Stage(IntEnum):
 class SweepConfig:
     """Speeds and heights of a sweep."""
 
-    tool_speed: float = 0.7
-    """Mean speed of the paddle along a sweep [m/s]."""
     sweep_height: float = 0.008
     """Height of the paddle's lower edge over the table while sweeping [m]."""
     lift_height: float = 0.13
@@ -72,6 +70,14 @@ def time_law(num_ticks: int, ramp: float = RAMP) -> np.ndarray:
     flat = peak * (t - ramp / 2)
     down = 1 - peak * (1 - t) ** 2 / (2 * ramp)
     return np.where(t < ramp, up, np.where(t <= 1 - ramp, flat, down))
+
+
+def _rate(path: np.ndarray, tick: float) -> np.ndarray:
+    """Central differences of a path (ticks, J), one-sided at its ends: np.gradient without its overhead."""
+    rate = np.empty_like(path)
+    rate[1:-1] = (path[2:] - path[:-2]) / (2 * tick)
+    rate[0], rate[-1] = (path[1] - path[0]) / tick, (path[-1] - path[-2]) / tick
+    return rate
 
 
 class SweepSkill:
@@ -121,7 +127,7 @@ class SweepSkill:
         return [
             (Stage.APPROACH, self._timed(np.stack([home, lower[0]]), 0.0)),
             (Stage.LOWER, self._timed(lower, vertical / self.robot.vertical_speed)),
-            (Stage.SWEEP, self._timed(sweep, float(np.hypot(*along)) / config.tool_speed)),
+            (Stage.SWEEP, self._timed(sweep, float(np.hypot(*along)) / self.robot.tool_speed)),
             (Stage.LIFT, self._timed(lift, vertical / self.robot.vertical_speed)),
             (Stage.HOME, self._timed(np.stack([lift[-1], home]), 0.0)),
         ]
@@ -143,10 +149,10 @@ class SweepSkill:
         for stage, targets in self.plan(start, end):
             if blocked and stage in (Stage.SWEEP, Stage.LIFT):
                 continue
-            velocity = np.gradient(targets, self.tick, axis=0)
-            acceleration = np.gradient(velocity, self.tick, axis=0)
-            for motion in zip(targets, velocity, acceleration, strict=True):
-                self._command(data, *motion)
+            velocity = _rate(targets, self.tick)
+            acceleration = _rate(velocity, self.tick)
+            for ahead, wanted in zip(targets + self.lead * velocity, acceleration, strict=True):
+                self._command(data, ahead, wanted)
                 if stage in (Stage.LOWER, Stage.SWEEP):
                     peak = max(peak, float(data.sensordata[self.touch]))
                 if on_tick is not None:
@@ -161,18 +167,18 @@ class SweepSkill:
         """Wait with the robot at home until the objects rest."""
         waited = 0.0
         while waited < self.config.max_settle and not self._is_quiet(data):
-            self._command(data, self.robot.home, self.rest, self.rest)
+            self._command(data, self.robot.home, self.rest)
             waited += self.tick
             if on_tick is not None:
                 on_tick(Stage.SETTLE)
 
-    def _command(self, data: mujoco.MjData, target: np.ndarray, velocity: np.ndarray, acceleration: np.ndarray) -> None:
+    def _command(self, data: mujoco.MjData, ahead: np.ndarray, acceleration: np.ndarray) -> None:
         """One tick of computed-torque control through position servos: what they would lag by is commanded ahead."""
         self._qacc[self.qvel] = acceleration
         mujoco.mj_mulM(self.model, data, self._force, self._qacc)
-        data.ctrl[:] = target + self.lead * velocity + self._force[self.qvel] / self.robot.stiffness
+        data.ctrl[:] = ahead + self._force[self.qvel] / self.robot.stiffness
         mujoco.mj_step(self.model, data, STEPS_PER_TICK)
 
     def _is_quiet(self, data: mujoco.MjData) -> bool:
-        velocity = data.qvel[self.object_qvel : self.object_qvel + 6 * MAX_OBJECTS].reshape(MAX_OBJECTS, 6)
-        return bool(np.abs(velocity[:, :3]).max() < self.config.quiet_speed)
+        velocity = data.qvel[self.object_qvel : self.object_qvel + 6 * MAX_OBJECTS].reshape(MAX_OBJECTS, 6)[:, :3]
+        return bool(velocity.max() < self.config.quiet_speed and velocity.min() > -self.config.quiet_speed)

@@ -203,7 +203,7 @@ def test_a_sweep_that_is_no_sweep_is_refused(env: TabletopEnv) -> None:
 
 
 def test_a_film_of_the_sweep_is_kept_when_asked_for() -> None:
-    env = TabletopEnv(robot="gantry", film_every=20)
+    env = TabletopEnv(robot="gantry", film_every=8)
     env.reset(seed=0)
     film = env.step(env.expert_action(np.random.default_rng(0)))[-1]["film"]
     assert len(film) > 2 and film[0].shape == (480, 640, 3)
