@@ -42,7 +42,11 @@ def clear_by_sweeps(objects: list[Placed], rng: np.random.Generator) -> np.ndarr
             clipped = ahead & ~taken & (offset < half_width + radius + 0.005)
             start = np.array([x, max(start_y, -0.31)])
             blocked = _blocked(start, np.pi / 2, objects)
-            score = taken.sum() - 1.5 * clipped.sum() - 10 * blocked - 2 * offset[first] / half_width + 1e-3 * rng.uniform()
+            # What is off the middle of the paddle, or reaches beyond its width, may slip past its edge.
+            slack = (offset / half_width)[taken].sum() + 4 * np.clip(offset + radius - half_width, 0, None)[
+                taken
+            ].sum() / half_width
+            score = taken.sum() - 1.5 * clipped.sum() - 10 * blocked - slack + 1e-3 * rng.uniform()
             if score > best_score:
                 best, best_score = np.array([start, [x, SWEEP_Y_MAX]]), score
     return best

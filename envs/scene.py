@@ -174,6 +174,12 @@ def shape_slot(model: mujoco.MjModel, slot: int, shape: ObjectShape, half: np.nd
     model.geom_rgba[mouth] = (*np.clip(rgb * shape.mouth_shade, 0, 1), 1)
 
 
+def park_slot(model: mujoco.MjModel, slot: int) -> None:
+    """Give a slot that is not used the same body in every episode: the solver's scale is a mean over all bodies."""
+    box = SHAPES[-1]
+    shape_slot(model, slot, box, np.array(box.high), 0.2, np.zeros(3))
+
+
 def half_height(shape: ObjectShape, half: np.ndarray) -> float:
     """Height of an upright object's centre above what it stands on [m]."""
     return float(half[1] if shape.geom == CYLINDER else half[2])

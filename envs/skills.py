@@ -72,6 +72,10 @@ def time_law(num_ticks: int, ramp: float = RAMP) -> np.ndarray:
     return np.where(t < ramp, up, np.where(t <= 1 - ramp, flat, down))
 
 
+def _nobody(stage: Stage) -> None:
+    """Nobody watches."""
+
+
 def _rate(path: np.ndarray, tick: float) -> np.ndarray:
     """Central differences of a path (ticks, J), one-sided at its ends: np.gradient without its overhead."""
     rate = np.empty_like(path)
@@ -96,8 +100,8 @@ class SweepSkill:
         self.rest = np.zeros(robot.num_joints)
         self._qacc, self._force = np.zeros(model.nv), np.zeros(model.nv)
 
-    def plan(self, start: np.ndarray, end: np.ndarray) -> list[tuple[Stage, np.ndarray]]:
-        """Joint targets (ticks, J) of the five stages for a sweep from `start` to `end`, (x, y) on the table [m]."""
+    def plan(self, start: np.ndarray, end: np.ndarray) -> list[np.ndarray]:
+        """Joint targets (ticks, J) of the stages APPROACH to HOME of a sweep from `start` to `end`, (x, y) [m]."""
         config = self.config
         along = end - start
         yaw = np.arctan2(along[1], along[0]) + np.pi / 2 if np.hypot(*along) > 1e-6 else 0.0
@@ -125,11 +129,11 @@ class SweepSkill:
         home = self.robot.home
         vertical = config.lift_height - config.sweep_height
         return [
-            (Stage.APPROACH, self._timed(np.stack([home, lower[0]]), 0.0)),
-            (Stage.LOWER, self._timed(lower, vertical / self.robot.vertical_speed)),
-            (Stage.SWEEP, self._timed(sweep, float(np.hypot(*along)) / self.robot.tool_speed)),
-            (Stage.LIFT, self._timed(lift, vertical / self.robot.vertical_speed)),
-            (Stage.HOME, self._timed(np.stack([lift[-1], home]), 0.0)),
+            self._timed(np.stack([home, lower[0]]), 0.0),
+            self._timed(lower, vertical / self.robot.vertical_speed),
+            self._timed(sweep, float(np.hypot(*along)) / self.robot.tool_speed),
+            self._timed(lift, vertical / self.robot.vertical_speed),
+            self._timed(np.stack([lift[-1], home]), 0.0),
         ]
 
     def _timed(self, path: np.ndarray, least: float) -> np.ndarray:
@@ -145,32 +149,50 @@ class SweepSkill:
         self, data: mujoco.MjData, start: np.ndarray, end: np.ndarray, on_tick: Callable[[Stage], None] | None = None
     ) -> SweepResult:
         """Run one sweep until the robot is home and the objects rest; `on_tick` is called after each controller tick."""
-        began, peak, blocked = data.time, 0.0, False
-        for stage, targets in self.plan(start, end):
-            if blocked and stage in (Stage.SWEEP, Stage.LIFT):
-                continue
-            velocity = _rate(targets, self.tick)
-            acceleration = _rate(velocity, self.tick)
-            for ahead, wanted in zip(targets + self.lead * velocity, acceleration, strict=True):
-                self._command(data, ahead, wanted)
-                if stage in (Stage.LOWER, Stage.SWEEP):
-                    peak = max(peak, float(data.sensordata[self.touch]))
-                if on_tick is not None:
-                    on_tick(stage)
-                if stage is Stage.LOWER and data.sensordata[self.touch] > self.config.max_lower_force:
-                    blocked = True
-                    break
-        self.settle(data, on_tick)
+        began, tell = data.time, on_tick or _nobody
+        approach, lower, sweep, lift, home = self.plan(start, end)
+        self._follow(data, Stage.APPROACH, approach, tell)
+        reached, peak = self._follow(data, Stage.LOWER, lower, tell, self.config.max_lower_force)
+        blocked = reached < len(lower)
+        if blocked:  # up the way that it came down, and home from there
+            back = np.concatenate([lower[:reached][::-1], approach[-1:]])
+            self._follow(data, Stage.LIFT, back, tell)
+            home = self._timed(np.stack([approach[-1], self.robot.home]), 0.0)
+        else:
+            peak = max(peak, self._follow(data, Stage.SWEEP, sweep, tell)[1])
+            self._follow(data, Stage.LIFT, lift, tell)
+        self._follow(data, Stage.HOME, home, tell)
+        self.settle(data, tell)
         return SweepResult(blocked, peak, data.time - began)
 
-    def settle(self, data: mujoco.MjData, on_tick: Callable[[Stage], None] | None = None) -> None:
+    def _follow(
+        self,
+        data: mujoco.MjData,
+        stage: Stage,
+        targets: np.ndarray,
+        tell: Callable[[Stage], None],
+        max_force: float = np.inf,
+    ) -> tuple[int, float]:
+        """Track joint targets (ticks, J) until the paddle feels more than `max_force`: ticks done, largest force [N]."""
+        velocity = _rate(targets, self.tick)
+        acceleration = _rate(velocity, self.tick)
+        peak = 0.0
+        for done, (ahead, wanted) in enumerate(zip(targets + self.lead * velocity, acceleration, strict=True), start=1):
+            self._command(data, ahead, wanted)
+            peak = max(peak, float(data.sensordata[self.touch]))
+            tell(stage)
+            if peak > max_force:
+                return done, peak
+        return len(targets), peak
+
+    def settle(self, data: mujoco.MjData, tell: Callable[[Stage], None] | None = None) -> None:
         """Wait with the robot at home until the objects rest."""
         waited = 0.0
         while waited < self.config.max_settle and not self._is_quiet(data):
             self._command(data, self.robot.home, self.rest)
             waited += self.tick
-            if on_tick is not None:
-                on_tick(Stage.SETTLE)
+            if tell is not None:
+                tell(Stage.SETTLE)
 
     def _command(self, data: mujoco.MjData, ahead: np.ndarray, acceleration: np.ndarray) -> None:
         """One tick of computed-torque control through position servos: what they would lag by is commanded ahead."""

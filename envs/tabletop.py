@@ -14,7 +14,7 @@ from envs import experts
 from envs.arm import ROBOTS
 from envs.objects import TableObject, draw_objects
 from envs.rendering import Camera, FilmCamera
-from envs.scene import CAMERA_HALF_VIEW, CAMERA_POS, FLOOR_Z, MAX_OBJECTS, OBJECT, build_spec, shape_slot
+from envs.scene import CAMERA_HALF_VIEW, CAMERA_POS, FLOOR_Z, MAX_OBJECTS, OBJECT, build_spec, park_slot, shape_slot
 from envs.skills import SweepConfig, SweepResult, SweepSkill
 from envs.tasks.clear import INSTRUCTION, Status, classify, goal_layout, start_layout
 
@@ -64,6 +64,10 @@ class TabletopEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
             raise ValueError(f"unknown render_mode {render_mode!r}; available: rgb_array")
         if image_size < 8 or image_size > 480:
             raise ValueError(f"image_size must lie in 8..480, got {image_size}")
+        if not isinstance(max_sweeps, int) or max_sweeps < 1:
+            raise ValueError(f"max_sweeps must be a whole number of at least 1, got {max_sweeps!r}")
+        if not isinstance(film_every, int) or film_every < 0:
+            raise ValueError(f"film_every must be a whole number of at least 0, got {film_every!r}")
         self.robot_name, self.object_range, self.image_size, self.max_sweeps = robot, (low, high), image_size, max_sweeps
         self.render_mode, self.film_every = render_mode, film_every
 
@@ -201,9 +205,15 @@ class TabletopEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
         return SWEEP_LOW + (np.clip(points, -1, 1) + 1) / 2 * (SWEEP_HIGH - SWEEP_LOW)
 
     def on_table(self) -> list[tuple[np.ndarray, float]]:
-        """(x, y) [m] and footprint radius [m] of every object on the table."""
-        positions, statuses = self.positions(), self.statuses()
-        return [(positions[o.slot, :2], o.radius) for o in self.objects if statuses[o.slot] == Status.TABLE]
+        """(x, y) [m] and footprint radius [m] of every object on the table; one that has tipped over takes more room."""
+        poses, statuses = self._poses(), self.statuses()
+        things = []
+        for o in self.objects:
+            if statuses[o.slot] == Status.TABLE:
+                _, _, x, y = poses[o.slot, 3:]
+                upright = abs(1 - 2 * (x**2 + y**2)) > 0.9  # cosine of its tilt
+                things.append((poses[o.slot, :2].copy(), o.radius if upright else max(o.radius, o.height)))
+        return things
 
     def positions(self) -> np.ndarray:
         """(slots, 3) centres of the objects [m]; zeros for a slot that is not used."""
@@ -236,6 +246,7 @@ class TabletopEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
         self.data.ctrl[:] = self.robot.home
         for slot in range(MAX_OBJECTS):
             # An unused slot floats below the floor, touching nothing.
+            park_slot(self.model, slot)
             self._set_slot(slot, present=False, pose=np.array([0.2 * slot, 0.0, FLOOR_Z - 2, 0.0]))
         for thing, pose in zip(self.objects, poses, strict=True):
             shape_slot(self.model, thing.slot, thing.shape, thing.half, thing.mass, thing.rgb)

@@ -18,6 +18,9 @@ MIN_GAP = 0.015
 GOAL_DROP = 0.10
 """Height above the bin's floor from which the objects of a goal state fall [m]."""
 
+BIN_TOP = 0.03
+"""An object whose centre is higher leans on the rim, or hangs over the edge, and is not in the bin [m]."""
+
 
 class Status(IntEnum):
     """Where an object is."""
@@ -57,6 +60,6 @@ def classify(position: np.ndarray) -> Status:
     x, y, z = position
     if z < (BIN_FLOOR_Z + FLOOR_Z) / 2:
         return Status.FLOOR
-    if abs(x) < TABLE_HALF and TABLE_HALF < y < TABLE_HALF + BIN_DEPTH:
+    if abs(x) < TABLE_HALF and TABLE_HALF < y < TABLE_HALF + BIN_DEPTH and z < BIN_TOP:
         return Status.BIN
     return Status.TABLE

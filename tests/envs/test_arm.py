@@ -66,7 +66,7 @@ def test_commands_respect_joint_speeds_and_the_paddle_follows_its_path(name: str
     env.reset(seed=0)
     env._set_slot(env.objects[0].slot, present=False, pose=np.array([0, 0, -2.0, 0]))
     start, end = np.array([-0.15, -0.25]), np.array([0.15, 0.30])
-    for _, targets in env.skill.plan(start, end):
+    for targets in env.skill.plan(start, end):
         speed = np.abs(np.diff(targets, axis=0)) / env.skill.tick
         assert np.all(speed <= env.robot.max_velocity * 1.02)
     heights, aside = [], []
@@ -82,4 +82,24 @@ def test_commands_respect_joint_speeds_and_the_paddle_follows_its_path(name: str
     assert not result.blocked
     assert min(heights) > 0.0 and max(heights) < 0.02  # between the table and half of the lowest object
     assert max(aside) < 0.01
+    env.close()
+
+
+@pytest.mark.parametrize("name", sorted(ROBOTS))
+def test_a_blocked_paddle_goes_up_where_it_came_down(name: str) -> None:
+    env = TabletopEnv(robot=name, num_objects=1)
+    env.reset(seed=3)
+    position = env.on_table()[0][0]
+    path = []
+
+    def watch(stage: Stage) -> None:
+        x, y, z = env.data.site_xpos[env.tool]
+        path.append((stage, x, y, z))
+
+    result = env.skill.execute(env.data, position, np.array([0.0, 0.34]), watch)
+    assert result.blocked and Stage.SWEEP not in [stage for stage, *_ in path]
+    steps = np.abs(np.diff(np.array([p[1:] for p in path]), axis=0)).max()
+    assert steps < {"arm": 0.06, "gantry": 0.14}[name]  # no command that the robot has to chase
+    low = [p for p in path if p[3] < 0.12]
+    assert low and max(np.hypot(x - position[0], y - position[1]) for _, x, y, _ in low) < 0.02
     env.close()

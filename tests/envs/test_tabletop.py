@@ -54,14 +54,17 @@ def rollout_digest(robot: str, seed: int) -> str:
 
 @pytest.mark.parametrize("robot", ["arm", "gantry"])
 def test_a_seed_is_the_same_episode_to_the_bit_whatever_was_played_before(robot: str) -> None:
-    env = TabletopEnv(robot=robot)
-    first = [env.reset(seed=5)[0], env.step(np.array([0.1, -0.8, 0.2, 1.0]))[0]]
-    env.reset(seed=6)
-    env.step(np.array([-0.5, -0.8, -0.5, 1.0]))
-    second = [env.reset(seed=5)[0], env.step(np.array([0.1, -0.8, 0.2, 1.0]))[0]]
-    for a, b in zip(first, second, strict=True):
-        for key in a:
-            np.testing.assert_array_equal(a[key], b[key])
+    env = TabletopEnv(robot=robot, num_objects=(1, 5))
+
+    def play(seed: int) -> list[dict[str, np.ndarray]]:
+        seen, rng = [env.reset(seed=seed)[0]], np.random.default_rng(seed)
+        return [*seen, *(env.step(env.aimed_action(rng))[0] for _ in range(2))]
+
+    alone = {seed: play(seed) for seed in range(6)}
+    for seed in reversed(range(6)):  # now after other tables than before
+        for a, b in zip(alone[seed], play(seed), strict=True):
+            for key in a:
+                np.testing.assert_array_equal(a[key], b[key])
     env.close()
 
 
@@ -132,6 +135,7 @@ def test_the_goal_shows_an_empty_table_with_everything_in_the_bin(env: TabletopE
         ((0.0, 0.0, 0.03), Status.TABLE),
         ((0.0, 0.31, -0.1), Status.BIN),
         ((0.29, TABLE_HALF + BIN_DEPTH - 0.01, 0.02), Status.BIN),
+        ((0.0, 0.31, 0.05), Status.TABLE),  # hangs over the edge
         ((0.35, 0.38, -0.4), Status.FLOOR),
         ((0.0, -0.5, -0.42), Status.FLOOR),
     ],
@@ -187,6 +191,9 @@ def test_an_object_appears_where_the_calibration_says() -> None:
         ({"num_objects": (3, 2)}, "num_objects"),
         ({"image_size": 4}, "image_size"),
         ({"render_mode": "human"}, "render_mode"),
+        ({"max_sweeps": 0}, "max_sweeps"),
+        ({"max_sweeps": "abc"}, "max_sweeps"),
+        ({"film_every": -1}, "film_every"),
     ],
 )
 def test_a_wrong_argument_is_named(kwargs: dict, message: str) -> None:
