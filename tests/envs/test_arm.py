@@ -100,6 +100,6 @@ def test_a_blocked_paddle_goes_up_where_it_came_down(name: str) -> None:
     assert result.blocked and Stage.SWEEP not in [stage for stage, *_ in path]
     steps = np.abs(np.diff(np.array([p[1:] for p in path]), axis=0)).max()
     assert steps < {"arm": 0.06, "gantry": 0.14}[name]  # no command that the robot has to chase
-    low = [p for p in path if p[3] < 0.12]
-    assert low and max(np.hypot(x - position[0], y - position[1]) for _, x, y, _ in low) < 0.02
+    upright = [p[1:3] for p in path if p[0] in (Stage.LOWER, Stage.LIFT)]
+    assert len(upright) > 4 and np.hypot(*(np.array(upright) - position).T).max() < 0.02
     env.close()
