@@ -14,9 +14,8 @@ from torch import Tensor
 from worldmodel.errors import ConfigError
 from worldmodel.types import Latent
 
-NUM_STATUSES = 4
-"""Absent, on the table, in the bin, on the floor: the order of the progress head's logits."""
 ON_TABLE, ON_FLOOR = 1, 3
+"""Places in the progress head's logits: absent, on the table, in the bin, on the floor."""
 
 
 @dataclass(frozen=True)
@@ -65,50 +64,33 @@ class ProgressCostConfig:
 
     floor_coef: float = 2.0
     """Price of an object on the floor; one on the table costs 1."""
-    distance_coef: float = 0.0
-    """Extra price of an object on the table for each metre between it and the bin."""
     discount: float = 0.9
     """Weight of each later step relative to the one before it, in (0, 1]."""
 
     def __post_init__(self) -> None:
         """Raise ConfigError for a weight that is out of range."""
-        if self.floor_coef < 0 or self.distance_coef < 0 or not 0 < self.discount <= 1:
-            raise ConfigError("floor_coef and distance_coef must be at least 0, and discount in (0, 1]")
+        if not self.floor_coef >= 0 or not 0 < self.discount <= 1:
+            raise ConfigError(
+                f"floor_coef must be at least 0 and discount in (0, 1], got {self.floor_coef:g} and {self.discount:g}"
+            )
 
 
 @dataclass(frozen=True)
 class ProgressCost:
     """Discounted sum over the imagined steps of what a progress head reads, so that sooner is better.
 
-    One step costs, summed over the object slots:
-    P(on table) * (1 + distance_coef * distance to the bin) + floor_coef * P(on floor).
+    One step costs, summed over the object slots: P(on table) + floor_coef * P(on floor).
     """
 
     head: ProgressReader
     """Reads status and position off latents."""
     config: ProgressCostConfig = field(default_factory=ProgressCostConfig)
-    bin_corners: tuple[tuple[float, float], tuple[float, float]] | None = None
-    """Lower and upper corner (x, y) of the bin [m]; needed when distance_coef is not 0."""
-
-    def __post_init__(self) -> None:
-        """Raise ConfigError when the distance is asked for and the bin's place is not known."""
-        if self.config.distance_coef > 0 and self.bin_corners is None:
-            raise ConfigError("distance_coef is set, but this world does not say where its bin is; set distance_coef to 0")
 
     def __call__(self, rollout: Latent, actions: Tensor) -> Tensor:
         """Cost of rollout (B, N, H, K, D), (B, N)."""
-        logits, position = self.head(rollout)  # (B, N, H, O, 4), (B, N, H, O, 2)
+        logits, _ = self.head(rollout)  # (B, N, H, O, 4)
         probability = torch.softmax(logits.float(), dim=-1)
-        price = torch.ones_like(probability[..., ON_TABLE])
-        if self.config.distance_coef > 0:
-            price = price + self.config.distance_coef * self._distance(position.float())
-        slots = probability[..., ON_TABLE] * price + self.config.floor_coef * probability[..., ON_FLOOR]  # (B, N, H, O)
+        slots = probability[..., ON_TABLE] + self.config.floor_coef * probability[..., ON_FLOOR]  # (B, N, H, O)
         steps = slots.sum(dim=-1)  # (B, N, H)
         weights = self.config.discount ** torch.arange(steps.shape[-1], device=steps.device, dtype=steps.dtype)
         return (steps * weights).sum(dim=-1)
-
-    def _distance(self, position: Tensor) -> Tensor:
-        """Metres from positions (..., 2) to the nearest point of the bin, (...)."""
-        assert self.bin_corners is not None
-        low, high = position.new_tensor(self.bin_corners[0]), position.new_tensor(self.bin_corners[1])
-        return (position - position.clamp(low, high)).norm(dim=-1)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 import torch
@@ -51,16 +49,10 @@ HEAD = FixedHead([[0.1, 0.5, 0.3, 0.1], [0.2, 0.25, 0.25, 0.3]], [[0.0, 0.2], [0
         (ProgressCostConfig(floor_coef=0, discount=1.0), 2 * 0.75),
         (ProgressCostConfig(floor_coef=0, discount=0.5), 1.5 * 0.75),
         (ProgressCostConfig(floor_coef=2, discount=1.0), 2 * (0.75 + 2 * 0.4)),
-        # 0.1 m below the bin; 0.3 m beside and 0.24 m beyond it
-        (
-            ProgressCostConfig(floor_coef=0, distance_coef=3, discount=1.0),
-            2 * (0.75 + 3 * (0.5 * 0.1 + 0.25 * math.hypot(0.3, 0.24))),
-        ),
     ],
 )
 def test_progress_cost_by_hand(config: ProgressCostConfig, expected: float) -> None:
-    cost = ProgressCost(HEAD, config, bin_corners=((-0.3, 0.3), (0.3, 0.46)))
-    value = cost(torch.zeros(2, 3, 2, 4, 1), ACTIONS)
+    value = ProgressCost(HEAD, config)(torch.zeros(2, 3, 2, 4, 1), ACTIONS)
     torch.testing.assert_close(value, torch.full((2, 3), expected))
 
 
@@ -75,10 +67,9 @@ def test_clearing_sooner_is_cheaper() -> None:
 
 
 def test_mistakes_are_named() -> None:
-    with pytest.raises(ConfigError, match="does not say where its bin is"):
-        ProgressCost(HEAD, ProgressCostConfig(distance_coef=1.0))
-    with pytest.raises(ConfigError, match="discount"):
-        ProgressCostConfig(discount=0.0)
+    for floor, discount in ((2.0, 0.0), (2.0, 1.5), (-1.0, 0.9), (float("nan"), 0.9)):
+        with pytest.raises(ConfigError, match=r"floor_coef must be at least 0 and discount in \(0, 1\]"):
+            ProgressCostConfig(floor, discount)
     with pytest.raises(ConfigError, match=r"expected \(K, D\)"):
         GoalDistance(torch.zeros(3))
     with pytest.raises(ConfigError, match="expected 'last' or 'sum'"):
