@@ -184,16 +184,19 @@ def _fit_progress(
 def _fit_picture(
     head: PictureHead, z: Tensor, pictures: Tensor, config: HeadsConfig, generator: torch.Generator, told: Callable[..., None]
 ) -> float:
-    """Trains the head on encoded latents (R, K, D) and their pictures uint8 (R, H, W, 3); the last mean squared error."""
+    """Trains the head on encoded latents (R, K, D) and their pictures uint8 (R, H, W, 3); the last weighted squared error."""
     if config.picture_steps == 0:
         return float("nan")
     optimiser = torch.optim.AdamW(head.parameters(), config.learning_rate)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, config.learning_rate, total_steps=config.picture_steps)
     value = float("nan")
+    head.background.copy_(pictures.float().mean(0).permute(2, 0, 1) / 255)
     for step in range(1, config.picture_steps + 1):
         rows = torch.randint(0, len(z), (32,), generator=generator)
         target = pictures[rows].to(z.device).permute(0, 3, 1, 2).float() / 255
-        loss = F.mse_loss(head(z[rows.to(z.device)]), target)
+        # A table is mostly table: what differs from the mean picture counts for more, or objects stay faint.
+        weight = 1 + 30 * (target - head.background).abs().amax(1, keepdim=True)
+        loss = (weight * (head(z[rows.to(z.device)]) - target).square()).sum() / weight.expand_as(target).sum()
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()

@@ -29,7 +29,9 @@ class PictureHeadConfig:
 
 
 class PictureHead(nn.Module):
-    """Latents -> pictures, to look at what the model imagines. Never shapes the latent."""
+    """Latents -> pictures, as differences from the mean picture. Never shapes the latent."""
+
+    background: Tensor
 
     def __init__(self, config: PictureHeadConfig) -> None:
         super().__init__()
@@ -47,12 +49,13 @@ class PictureHead(nn.Module):
                 layers.append(nn.SiLU())
             width = out
         self.layers = nn.Sequential(*layers)
+        self.register_buffer("background", torch.full((3, config.size, config.size), 0.5))
 
     def forward(self, z: Tensor) -> Tensor:
         """z (R, K, D) -> pictures (R, 3, size, size), about [0, 1]."""
         grid = self.config.grid
         tokens = z[:, : grid**2].reshape(-1, grid, grid, self.config.token_dim)
-        return self.layers(tokens.permute(0, 3, 1, 2)) + 0.5
+        return self.layers(tokens.permute(0, 3, 1, 2)) + self.background
 
     @torch.no_grad()
     def draw(self, z: Tensor) -> Tensor:
