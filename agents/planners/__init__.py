@@ -13,7 +13,7 @@ from agents.planners.elites import EliteResampling, ElitesConfig
 from agents.planners.mppi import MPPI, MPPIConfig
 from agents.planners.proposals import Proposals, RecordedActions
 from agents.planners.sampling import Plan, Planner, PlanTrace, SamplingConfig, SamplingPlanner, UpdateRule
-from worldmodel.errors import ConfigError, unknown_name
+from worldmodel.errors import ConfigError
 from worldmodel.types import ActionSpec
 
 PLANNERS: dict[str, tuple[type[SamplingConfig], Callable[[Any], UpdateRule]]] = {
@@ -22,13 +22,6 @@ PLANNERS: dict[str, tuple[type[SamplingConfig], Callable[[Any], UpdateRule]]] = 
     "mppi": (MPPIConfig, MPPI),
 }
 """Name -> (its config, its update rule)."""
-
-
-def planner_config(name: str) -> type[SamplingConfig]:
-    """The config class of a planner. Raises ConfigError for an unknown name."""
-    if name not in PLANNERS:
-        raise ConfigError(unknown_name("planner", name, PLANNERS))
-    return PLANNERS[name][0]
 
 
 def build_planner(
@@ -61,5 +54,4 @@ __all__ = [
     "SamplingPlanner",
     "UpdateRule",
     "build_planner",
-    "planner_config",
 ]
