@@ -94,10 +94,6 @@ class Manifest:
             raise CheckpointError(f"{source}: unknown key {unknown!r}; it was written by other code than this")
         return manifest
 
-    def seen_seeds(self, seeds: Iterable[int]) -> list[int]:
-        """Those of `seeds` that were trained on, in order."""
-        return [seed for seed in seeds if any(first <= seed <= last for first, last in self.data.train_seeds)]
-
 
 def new_manifest(
     spec: WorldSpec,

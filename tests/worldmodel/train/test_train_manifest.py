@@ -56,10 +56,9 @@ def test_what_is_no_json_object_is_refused(text):
         Manifest.from_json(text, "here")
 
 
-def test_seeds_are_kept_as_ranges_and_found_again():
+def test_seeds_are_kept_as_ranges():
     assert seed_ranges({3, 1, 2, 7, 8, 20}) == ((1, 3), (7, 8), (20, 20))
     assert seed_ranges([]) == ()
-    assert a_manifest().seen_seeds([8, 9, 4, 5, 0, -1]) == [9, 4, 0]
 
 
 def test_where_it_comes_from_is_noted():
