@@ -64,8 +64,6 @@ class ImageTokenizer(nn.Module):
 class VectorTokenizer(nn.Module):
     """A vector (R, P) -> one token (R, 1, D)."""
 
-    mean: Tensor
-
     def __init__(self, size: int, token_dim: int) -> None:
         super().__init__()
         self.layers = nn.Sequential(nn.Linear(size, 64), nn.SiLU(), nn.Linear(64, token_dim))

@@ -39,7 +39,6 @@ class FrameCache:
         episode_start: (E,) int64, index of each episode's first frame.
         episode_length: (E,) int64, its number of frames.
         episode_seed: (E,) int64.
-        episode_success: (E,) bool.
     """
 
     def __init__(self, path: Path, index: dict[str, Any], arrays: dict[str, np.ndarray], spec: WorldSpec):
@@ -51,7 +50,6 @@ class FrameCache:
         self.episode_length = np.array(index["episode_length"], np.int64)
         self.episode_start = np.concatenate([[0], np.cumsum(self.episode_length)[:-1]]).astype(np.int64)
         self.episode_seed = np.array(index["episode_seed"], np.int64)
-        self.episode_success = np.array(index["episode_success"], bool)
 
     @property
     def num_frames(self) -> int:
@@ -160,5 +158,4 @@ def _index(ds: Dataset, keys: tuple[str, ...], entries: dict[str, Any]) -> dict[
         "arrays": entries,
         "episode_length": [row.length for row in ds.episodes],
         "episode_seed": [row.seed for row in ds.episodes],
-        "episode_success": [row.success for row in ds.episodes],
     }
