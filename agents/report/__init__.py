@@ -7,13 +7,13 @@ write_report(Path("runs/demo"))            # reads what the stages left there, w
 from __future__ import annotations
 
 from agents.report.collect import collect
-from agents.report.draw import caption_frame, contact_sheet, draw_arrow, draw_arrows, save_png
+from agents.report.draw import caption_frame, contact_sheet, draw_arrow, draw_arrows
 from agents.report.imagine import imagine_strips
 from agents.report.measures import save_diagnostics
 from agents.report.pictures import planner_view, save_planner_views, save_strips
 from agents.report.render import planner_picture, strip_sheet
 from agents.report.types import PlannerView, ReportData, Strip
-from agents.report.video import VideoWriter, read_video, write_video
+from agents.report.video import VideoWriter, read_video
 from agents.report.write import write_report
 
 __all__ = [
@@ -32,9 +32,7 @@ __all__ = [
     "read_video",
     "save_diagnostics",
     "save_planner_views",
-    "save_png",
     "save_strips",
     "strip_sheet",
     "write_report",
-    "write_video",
 ]

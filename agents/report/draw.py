@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from worldmodel.errors import DataError
-from worldmodel.train.files import write_atomic
 from worldmodel.types import ActionSpec
 
 WHITE, INK = (255, 255, 255), (20, 24, 28)
@@ -161,9 +159,3 @@ def png_bytes(picture: np.ndarray) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
-
-
-def save_png(path: Path, picture: np.ndarray) -> Path:
-    """Write the picture (H, W, 3) uint8 as a PNG and give back its path."""
-    write_atomic(path, png_bytes(picture))
-    return path

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -110,14 +109,6 @@ class VideoWriter:
         self._stream.codec_context.time_base = 1 / self._rate
         self._stream.codec_context.thread_count = 1  # small pictures gain nothing from threads, and bytes stay the same
         self._shape = shape
-
-
-def write_video(path: Path, frames: Iterable[np.ndarray], fps: float) -> Path:
-    """Path of the mp4 that holds `frames`, each (H, W, 3) uint8."""
-    with VideoWriter(path, fps) as video:
-        for frame in frames:
-            video.add(frame)
-    return video.path
 
 
 def read_video(path: Path) -> tuple[np.ndarray, float]:

@@ -14,7 +14,7 @@ import torch
 
 from agents.planners.sampling import Plan, PlanTrace
 from agents.protocol import EvaluationProtocol
-from agents.report import collect, planner_view, save_diagnostics, save_planner_views, save_strips, write_report, write_video
+from agents.report import VideoWriter, collect, planner_view, save_diagnostics, save_planner_views, save_strips, write_report
 from agents.report.collect import parse_evaluation, read_curves
 from agents.report.training import POINTS, thin
 from agents.report.types import Curve, PlannerView, ReportData, Strip
@@ -127,7 +127,9 @@ def fill(run: Path) -> Path:
         costs = np.linalg.norm(candidates - strips[0].actions[t], axis=1)
         views.append(PlannerView(strips[0].real[t], candidates, costs, strips[0].actions[t]))
     save_planner_views(run, views, SPEC)
-    write_video(run / "videos" / "seed_3.mp4", [scene(rng, t // 8).repeat(4, 0).repeat(4, 1) for t in range(32)], fps=8)
+    with VideoWriter(run / "videos" / "seed_3.mp4", fps=8) as film:
+        for t in range(32):
+            film.add(scene(rng, t // 8).repeat(4, 0).repeat(4, 1))
     return run
 
 

@@ -19,10 +19,8 @@ from agents.report import (
     imagine_strips,
     planner_picture,
     read_video,
-    save_png,
     strip_sheet,
     video,
-    write_video,
 )
 from agents.report.draw import action_to_pixels
 from worldmodel.errors import DataError
@@ -87,13 +85,12 @@ def test_the_cheapest_candidate_is_brightest_and_on_top() -> None:
     assert tuple(picture[159, 160]) == (255, 255, 255)  # the chosen one
 
 
-def test_a_contact_sheet_holds_each_picture_unchanged(tmp_path: Path) -> None:
+def test_a_contact_sheet_holds_each_picture_unchanged() -> None:
     pictures = np.random.default_rng(0).integers(0, 256, (2, 3, 20, 24, 3), dtype=np.uint8)
     sheet = contact_sheet(list(pictures), gap=4)
     assert sheet.shape == (4 + 2 * 24, 4 + 3 * 28, 3)
     np.testing.assert_array_equal(sheet[28:48, 60:84], pictures[1, 2])
     assert contact_sheet(list(pictures), ("real", "imagined"), ("a", "b", "c")).shape[1] > sheet.shape[1]
-    assert save_png(tmp_path / "figures" / "sheet.png", sheet).read_bytes()[:4] == b"\x89PNG"
     with pytest.raises(DataError, match="every picture"):
         contact_sheet([[pictures[0, 0], pictures[0, 0, :10]]])
 
@@ -114,7 +111,10 @@ def test_a_video_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cod
     known = dict(video.CODECS)
     monkeypatch.setattr(video, "CODECS", (("no_such_codec", {}), (codec, known[codec])))
     frames = [np.full((height, width, 3), (20 * t, 200 - 20 * t, 90), np.uint8) for t in range(9)]
-    path = write_video(tmp_path / "videos" / "film.mp4", iter(frames), fps=12.5)
+    path = tmp_path / "videos" / "film.mp4"
+    with VideoWriter(path, fps=12.5) as film:
+        for frame in frames:
+            film.add(frame)
     back, fps = read_video(path)
     assert back.shape == (9, height + height % 2, width + width % 2, 3)
     assert fps == pytest.approx(12.5)
@@ -127,10 +127,10 @@ def test_a_film_that_fails_leaves_nothing(tmp_path: Path) -> None:
         film.add(np.zeros((8, 8, 3), np.uint8))
         film.add(np.zeros((8, 10, 3), np.uint8))
     assert list(tmp_path.iterdir()) == []
-    with pytest.raises(DataError, match="no frames"):
-        write_video(tmp_path / "film.mp4", [], fps=10)
-    with pytest.raises(DataError, match="uint8"):
-        write_video(tmp_path / "film.mp4", [np.zeros((8, 8, 3))], fps=10)
+    with pytest.raises(DataError, match="no frames"), VideoWriter(tmp_path / "film.mp4", fps=10):
+        pass
+    with pytest.raises(DataError, match="uint8"), VideoWriter(tmp_path / "film.mp4", fps=10) as film:
+        film.add(np.zeros((8, 8, 3)))
     (tmp_path / "text.mp4").write_text("no film")
     with pytest.raises(DataError, match="no readable video"):
         read_video(tmp_path / "text.mp4")
