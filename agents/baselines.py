@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 import gymnasium
 import numpy as np
 
 from worldmodel.errors import MismatchError
-from worldmodel.types import ActionSpec, Latent
+from worldmodel.types import ActionSpec
 
 
 class Agent(Protocol):
@@ -26,15 +26,6 @@ class Agent(Protocol):
 
     def act(self, observations: Mapping[str, np.ndarray], envs: Sequence[gymnasium.Env] = ()) -> np.ndarray:
         """Actions (B, A) float32 for observations (B, ...). `envs` are for privileged agents only."""
-        ...
-
-
-@runtime_checkable
-class ImaginingAgent(Protocol):
-    """An agent that can show what it expects of its last decision."""
-
-    def imagine(self) -> Latent:
-        """Latents after each action of the last plan, (B, H, K, D)."""
         ...
 
 

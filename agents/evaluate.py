@@ -13,10 +13,10 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from agents.baselines import Agent, ImaginingAgent
+from agents.baselines import Agent
 from agents.journal import Journal
 from agents.protocol import EvaluationProtocol, evaluation_seeds, require_held_out, versions
-from agents.scores import AgentScore, EpisodeResult, EpisodeTrace, Evaluation, this_machine
+from agents.scores import AgentScore, EpisodeResult, Evaluation, this_machine
 from agents.worldspec import spec_of
 from worldmodel.errors import ConfigError, MismatchError
 from worldmodel.progress import NoProgress, Progress
@@ -38,13 +38,11 @@ class EvalConfig:
     """Objects on the table; None leaves it to the environment's configuration."""
     budget: int | None = None
     """Decisions an episode may take; None leaves it to the environment's configuration."""
-    num_traces: int = 0
-    """Episodes of each agent, from the first, that are kept frame by frame for the report."""
 
     def __post_init__(self) -> None:
         """Raise ConfigError for an evaluation that says nothing."""
-        if self.num_episodes < 1 or self.num_traces < 0 or (self.budget is not None and self.budget < 1):
-            raise ConfigError("num_episodes and budget must be at least 1, and num_traces at least 0")
+        if self.num_episodes < 1 or (self.budget is not None and self.budget < 1):
+            raise ConfigError("num_episodes and budget must be at least 1")
 
     def env_overrides(self) -> dict[str, Any]:
         """Keyword arguments that the environment must be made with for this evaluation."""
@@ -117,26 +115,20 @@ def evaluate(
 
     total, done = len(agents) * len(protocol.starts), 0
     episodes: list[EpisodeResult] = []
-    traces: list[EpisodeTrace] = []
     for name, agent in agents.items():
         mine: list[EpisodeResult] = []
         for index, start in enumerate(protocol.starts):
             result = kept.known.get((name, start)) if kept is not None else None
-            traced = index < config.num_traces
-            if result is None or traced:
-                played, trace = play_episode(env, agent, start, name=name, episode=index, budget=config.budget, traced=traced)
-                if trace is not None:
-                    traces.append(trace)
-                if result is None:
-                    result = played
-                    if kept is not None:
-                        kept.append(result)
+            if result is None:
+                result = play_episode(env, agent, start, name=name, episode=index, budget=config.budget)
+                if kept is not None:
+                    kept.append(result)
             mine.append(dataclasses.replace(result, episode=index))
             done += 1
             progress.update(done, total, agent=name, success=sum(e.success for e in mine) / len(mine))
         episodes += mine
     scores = {name: AgentScore.of([e for e in episodes if e.agent == name]) for name in agents}
-    return Evaluation(protocol, scores, tuple(episodes), identities, this_machine(), tuple(traces))
+    return Evaluation(protocol, scores, tuple(episodes), identities, this_machine())
 
 
 def play_episode(
@@ -147,28 +139,21 @@ def play_episode(
     name: str = "agent",
     episode: int = 0,
     budget: int | None = None,
-    traced: bool = False,
-) -> tuple[EpisodeResult, EpisodeTrace | None]:
-    """One episode of an agent from one start; the trace is None unless asked for."""
+) -> EpisodeResult:
+    """One episode of an agent from one start."""
     agent.reset([start])
     observation, info = env.reset(seed=start)
     num_objects = int(_fact(info, "num_objects"))
-    frames, infos, actions, imagined, plan_ms = [observation], [info], [], [], []
+    plan_ms: list[float] = []
     over = False
     while not over:
         batched = {key: np.asarray(value)[None] for key, value in observation.items()}
         begun = time.perf_counter()
         action = agent.act(batched, [env])[0]
         plan_ms.append(1000 * (time.perf_counter() - begun))
-        if traced and isinstance(agent, ImaginingAgent):
-            imagined.append(agent.imagine()[0].float().cpu())
         observation, _, terminated, truncated, info = env.step(action)
-        actions.append(action)
-        if traced:
-            frames.append(observation)
-            infos.append(info)
-        over = terminated or truncated or len(actions) == budget
-    result = EpisodeResult(
+        over = terminated or truncated or len(plan_ms) == budget
+    return EpisodeResult(
         agent=name,
         episode=episode,
         seed=start,
@@ -176,23 +161,9 @@ def play_episode(
         num_objects=num_objects,
         num_cleared=int(_fact(info, "num_cleared")),
         num_dropped=int(_fact(info, "num_dropped")),
-        num_actions=len(actions),
+        num_actions=len(plan_ms),
         plan_ms=tuple(plan_ms),
     )
-    if not traced:
-        return result, None
-    if "pixels" not in observation:
-        raise MismatchError("traces are pictures, and the environment observes no 'pixels'; set num_traces to 0")
-    trace = EpisodeTrace(
-        agent=name,
-        seed=start,
-        pixels=np.stack([frame["pixels"] for frame in frames]),
-        actions=np.stack(actions),
-        statuses=np.stack([np.asarray(i.get("status", ()), np.int64) for i in infos]),
-        imagined=tuple(imagined),
-        success=result.success,
-    )
-    return result, trace
 
 
 def _fact(info: Mapping[str, Any], key: str) -> Any:

@@ -77,8 +77,6 @@ class MPCAgent:
         self.done: list[list[np.ndarray]] = []
         self.fresh: list[bool] = []
         self.last_plan: Plan | None = None
-        self.last_context: Latent | None = None
-        self._imagining: WorldModel = model
         self._identity: str | None = None
 
     @property
@@ -96,7 +94,7 @@ class MPCAgent:
             self.frames = [[] for _ in seeds]
             self.done = [[] for _ in seeds]
             self.fresh = [True] * len(seeds)
-            self.last_plan = self.last_context = None
+            self.last_plan = None
             return
         for index, (seed, new) in enumerate(zip(seeds, mask, strict=True)):
             if new:
@@ -109,29 +107,21 @@ class MPCAgent:
         """First actions (B, A) float32 of the plans for observations (B, ...); `envs` are not looked at."""
         begun = self.clock()
         context = self.model.encode(self._observed(observations))  # (B, T, K, D)
-        self._imagining = self._remembering(context.shape[1])
         plan = self.planner.plan(
-            self._imagining,
+            self._remembering(context.shape[1]),
             context,
             self.cost,
             generators=self.generators,
             warm_start=self._warm_start(),
             deadline=None if self.decision_seconds is None else begun + self.decision_seconds,
         )
-        self.last_plan, self.last_context = plan, context
+        self.last_plan = plan
         self.fresh = [False] * len(self.fresh)
         actions = plan.actions[:, 0].float().cpu().numpy()
         for done, action in zip(self.done, actions, strict=True):
             done.append(action)
             del done[: -self.context_length]
         return actions
-
-    @torch.no_grad()
-    def imagine(self) -> Latent:
-        """Latents after each action of the last plan, (B, H, K, D)."""
-        if self.last_plan is None or self.last_context is None:
-            raise RuntimeError("imagine() before the first act()")
-        return self._imagining.rollout(self.last_context, self.last_plan.actions[:, None])[:, 0]
 
     def _remembering(self, num_frames: int) -> WorldModel:
         """The model, told of the actions between its frames of context when there are several."""

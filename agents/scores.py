@@ -1,7 +1,4 @@
-"""What an evaluation found: episodes, scores with their confidence, and what they were measured on.
-
-T decisions of an episode   O object slots   H horizon   K tokens a frame   D latent width
-"""
+"""What an evaluation found: episodes, scores with their confidence, and what they were measured on."""
 
 from __future__ import annotations
 
@@ -39,7 +36,7 @@ class EpisodeResult:
     num_dropped: int
     """Objects on the floor at the end."""
     num_actions: int
-    """Decisions taken, T."""
+    """Decisions taken."""
     plan_ms: tuple[float, ...]
     """Duration of each decision [ms], one robot at a time."""
 
@@ -51,26 +48,6 @@ class EpisodeResult:
     def from_json(cls, row: Mapping[str, Any]) -> EpisodeResult:
         """The inverse of `to_json`."""
         return cls(**{**row, "plan_ms": tuple(row["plan_ms"])})
-
-
-@dataclass(frozen=True)
-class EpisodeTrace:
-    """One episode, frame by frame."""
-
-    agent: str
-    """Name of the agent."""
-    seed: int
-    """Environment seed of the start."""
-    pixels: np.ndarray
-    """(T + 1, height, width, 3) uint8."""
-    actions: np.ndarray
-    """(T, A) float32."""
-    statuses: np.ndarray
-    """(T + 1, O) int64; O is 0 for a world without objects."""
-    imagined: tuple[torch.Tensor, ...]
-    """For each decision the latents of its chosen plan, (H, K, D); empty for an agent that does not imagine."""
-    success: bool
-    """The task's own rule held at the end."""
 
 
 @dataclass(frozen=True)
@@ -134,8 +111,6 @@ class Evaluation:
     """Agent -> hash of what it was made of."""
     machine: dict[str, str | int]
     """What the latencies were measured on."""
-    traces: tuple[EpisodeTrace, ...] = ()
-    """Episodes kept frame by frame; never part of the JSON."""
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON values."""

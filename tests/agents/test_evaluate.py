@@ -118,8 +118,8 @@ def test_the_budget_ends_an_episode() -> None:
             return np.full((1, 2), 1.0, np.float32)  # nothing is that far out
 
     idle = Idle(spec_of(LineWorld()).action)
-    assert play_episode(LineWorld(max_sweeps=4), idle, 3)[0].num_actions == 4
-    assert play_episode(LineWorld(max_sweeps=4), idle, 3, budget=2)[0].num_actions == 2
+    assert play_episode(LineWorld(max_sweeps=4), idle, 3).num_actions == 4
+    assert play_episode(LineWorld(max_sweeps=4), idle, 3, budget=2).num_actions == 2
 
 
 def test_goes_on_where_it_was_interrupted(tmp_path: Path) -> None:
@@ -182,23 +182,6 @@ def test_the_source_hash_covers_the_environments_package(tmp_path: Path, monkeyp
     assert before == source_hash(world) != source_hash(LineWorld())
     (package / "world.py").write_text("from tests.fakes import LineWorld\nclass World(LineWorld): reach = 0.2\n")
     assert source_hash(world) != before
-
-
-def test_traces_hold_the_episode_and_what_was_imagined(tmp_path: Path) -> None:
-    config, journal = EvalConfig(num_episodes=3, num_traces=2), tmp_path / "episodes.jsonl"
-    world = LineWorld(num_objects=3)
-    for _ in range(2):  # from the journal too, where only the trace is played again
-        found = evaluate(world, {"worldmodel": clearing(), "expert": ExpertAgent()}, config, journal=journal)
-        assert [t.agent for t in found.traces] == ["worldmodel"] * 2 + ["expert"] * 2
-        trace = found.traces[0]
-        decisions = len(trace.actions)
-        assert trace.pixels.shape == (decisions + 1, 8, 8, 3) and trace.pixels.dtype == np.uint8
-        assert trace.statuses.shape == (decisions + 1, 3) and trace.statuses[-1].tolist() == [2, 2, 2] and trace.success
-        assert len(trace.imagined) == decisions and trace.imagined[0].shape == (2, 3, 2)
-        # the model is exact: what was imagined of the first action is what came
-        assert trace.imagined[0][0, :, 1].tolist() == trace.statuses[1].tolist()
-        assert found.traces[2].imagined == ()
-    assert len(journal.read_text().splitlines()) == 6
 
 
 def test_starts_that_were_trained_on_are_refused() -> None:

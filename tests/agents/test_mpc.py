@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from agents.baselines import ExpertAgent, ImaginingAgent, RandomAgent
+from agents.baselines import ExpertAgent, RandomAgent
 from agents.costs import ProgressCost, ProgressCostConfig
 from agents.mpc import MPCAgent
 from agents.planners import ElitesConfig, Plan, build_planner
@@ -129,18 +129,6 @@ def test_the_deadline_counts_from_the_beginning_of_the_decision() -> None:
     agent.reset([0])
     agent.act({"state": np.zeros((1, 2), np.float32)})
     assert planner.given[0]["deadline"] == 100.5
-
-
-def test_imagines_the_plan_that_it_follows() -> None:
-    agent = integrating(torch.tensor([1.0, 1.0]))
-    assert isinstance(agent, ImaginingAgent)
-    with pytest.raises(RuntimeError, match="before the first act"):
-        agent.imagine()
-    agent.reset([0])
-    agent.act({"state": np.array([[0.5, 0.5]], np.float32)})
-    assert agent.last_plan is not None
-    expected = 0.5 + agent.last_plan.actions.cumsum(dim=1)
-    torch.testing.assert_close(agent.imagine()[:, :, 0], expected)
 
 
 def test_the_identity_follows_what_would_change_the_actions() -> None:
