@@ -81,9 +81,9 @@ class MPCAgent:
 
     @property
     def identity(self) -> str:
-        """Hash of the weights, the planner, the cost and how they are used."""
+        """Hash of weights, planner, cost and how they are used; of the kind of device too, which the latencies depend on."""
         if self._identity is None:
-            settings = (self.sensors, self.context_length, self.decision_seconds)
+            settings = (self.sensors, self.context_length, self.decision_seconds, self.device.type)
             self._identity = "mpc-" + content_hash(self.model, self.planner, self.cost, settings)
         return self._identity
 
