@@ -83,8 +83,8 @@ class Evaluate:
     """Episodes an agent."""
     seed: Number = None
     """Which sequence of starts."""
-    agents: Annotated[str, tyro.conf.arg(metavar="NAMES")] = "random,worldmodel,expert"
-    """Names with commas between."""
+    agents: Annotated[str | None, tyro.conf.arg(metavar="NAMES", help_behavior_hint="")] = None
+    """Names with commas between; the run's own unless told. The floor, random, and the ceiling, expert, always play."""
     json: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None
     """Also write the scores here."""
     overrides: Overrides = ()

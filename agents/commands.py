@@ -94,9 +94,8 @@ def evaluate(command: arguments.Evaluate, make_env: MakeEnv, screen: Screen) -> 
     """Score the agents and print the table."""
     trained = load_run(command.run, resolve_device("auto"))
     config = trained.experiment(command.overrides)
-    given = {"num_episodes": command.episodes, "seed": command.seed}
-    settings = _replace(config.evaluate, given)
-    settings = dataclasses.replace(settings, agents=tuple(name.strip() for name in command.agents.split(",")))
+    names = None if command.agents is None else tuple(name.strip() for name in command.agents.split(","))
+    settings = _replace(config.evaluate, {"num_episodes": command.episodes, "seed": command.seed, "agents": names})
     config = dataclasses.replace(config, evaluate=settings)
     env = make_env(config.env, **settings.env_overrides())
     try:

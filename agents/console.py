@@ -103,7 +103,12 @@ class Screen:
         self.console.print(table, soft_wrap=False)
 
     def scores(self, scores: Mapping[str, Any]) -> None:
-        """The score table of an evaluation, as `evaluate --json` writes it."""
+        """The score table of an evaluation, as `evaluate --json` writes it; without floor and ceiling a line in its place."""
+        from agents.scores import CEILING, FLOOR  # imports torch, and `doctor` must speak where that is missing
+
+        if absent := [name for name in (FLOOR, CEILING) if name not in scores["agents"]]:
+            self.say(f"scores of protocol {scores['protocol']['hash']} are not shown: {' and '.join(absent)} did not play")
+            return
         columns = ("agent", "n", "cleared", "95 % interval", "objects", "dropped", "p50", "p95")
         protocol = scores["protocol"]
         self.table(f"Score (protocol {protocol['hash']})", columns, [score_row(n, s) for n, s in scores["agents"].items()])

@@ -130,7 +130,7 @@ def pipeline(config: ExperimentConfig, run_dir: Path, make_env: MakeEnv) -> list
         ),
         Stage(
             "evaluate",
-            f"evaluate {', '.join(config.evaluate.agents)} on {config.evaluate.num_episodes} held-out starts",
+            f"evaluate {', '.join(config.evaluate.players)} on {config.evaluate.num_episodes} held-out starts",
             (run_dir / stages.EVALUATION).exists,
             score,
         ),

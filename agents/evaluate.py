@@ -16,7 +16,7 @@ import numpy as np
 from agents.baselines import Agent
 from agents.journal import Journal
 from agents.protocol import EvaluationProtocol, evaluation_seeds, require_held_out, versions
-from agents.scores import AgentScore, EpisodeResult, Evaluation, this_machine
+from agents.scores import CEILING, FLOOR, AgentScore, EpisodeResult, Evaluation, this_machine
 from agents.worldspec import spec_of
 from worldmodel.errors import ConfigError, MismatchError
 from worldmodel.progress import NoProgress, Progress
@@ -33,7 +33,7 @@ class EvalConfig:
     seed: int = 0
     """Which sequence of held-out starts."""
     agents: tuple[str, ...] = ("random", "worldmodel", "expert")
-    """Who plays: the floor and the ceiling belong in every table."""
+    """Who plays; the floor and the ceiling always do, whether they are named or not."""
     num_objects: int | None = None
     """Objects on the table; None leaves it to the environment's configuration."""
     budget: int | None = None
@@ -43,6 +43,12 @@ class EvalConfig:
         """Raise ConfigError for an evaluation that says nothing."""
         if self.num_episodes < 1 or (self.budget is not None and self.budget < 1):
             raise ConfigError("num_episodes and budget must be at least 1")
+
+    @property
+    def players(self) -> tuple[str, ...]:
+        """Who plays, each once, between the floor and the ceiling: without them a score says nothing."""
+        between = (name for name in dict.fromkeys(self.agents) if name not in (FLOOR, CEILING))
+        return (FLOOR, *between, CEILING)
 
     def env_overrides(self) -> dict[str, Any]:
         """Keyword arguments that the environment must be made with for this evaluation."""

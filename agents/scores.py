@@ -16,6 +16,9 @@ import torch
 from agents.protocol import EvaluationProtocol, Interval, wilson
 from worldmodel.train.files import dump_json, write_atomic
 
+FLOOR, CEILING = "random", "expert"
+"""Names of the agents between which every score is read."""
+
 
 @dataclass(frozen=True)
 class EpisodeResult:

@@ -101,7 +101,7 @@ def score(run: Run, config: ExperimentConfig, env: gymnasium.Env, progress: Prog
     An evaluation in the run's own world is RUN/evaluation.json, one in another world (more objects, another robot) stands
     beside it as RUN/evaluation-HASH.json. An interrupted one goes on from its journal.
     """
-    agents = {name: make_agent(name, run, config, env) for name in config.evaluate.agents}
+    agents = {name: make_agent(name, run, config, env) for name in config.evaluate.players}
     trained_on = run.manifest.data.train_seeds
     journal = run.directory / JOURNAL
     found = evaluate(env, agents, config.evaluate, trained_on=trained_on, journal=journal, progress=progress)

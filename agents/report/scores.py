@@ -7,7 +7,8 @@ import numpy as np
 from agents.protocol import Interval
 from agents.report import page
 from agents.report.figures import bar_figure
-from agents.report.types import CEILING, FLOOR, Evaluation, GroupScore, Score
+from agents.report.types import Evaluation, GroupScore, Score
+from agents.scores import CEILING, FLOOR
 
 MISSING = "The evaluation is missing: there is no evaluation.json in this run (worldmodel evaluate writes it)."
 NOTES = {

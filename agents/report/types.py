@@ -14,9 +14,6 @@ import numpy as np
 from agents.protocol import Interval, wilson
 from worldmodel.types import ActionSpec
 
-FLOOR, CEILING = "random", "expert"
-"""Names of the agents between which every score is read."""
-
 
 @dataclass(frozen=True)
 class GroupScore:

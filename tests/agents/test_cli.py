@@ -40,7 +40,7 @@ def test_every_command_of_the_manual_is_understood() -> None:
     assert arguments.parse(["demo"]) == arguments.Demo(out=Path("runs/demo"))
     evaluate = arguments.Evaluate(Path("R"), 5, 1, "random,expert", Path("F"))
     assert parse("evaluate --run R --episodes 5 --seed 1 --agents random,expert --json F") == evaluate
-    assert arguments.parse(["evaluate", "--run", "R"]) == arguments.Evaluate(Path("R"), agents="random,worldmodel,expert")
+    assert arguments.parse(["evaluate", "--run", "R"]) == arguments.Evaluate(Path("R"), agents=None)
     assert parse("play --run R --seed 3 --video a.mp4") == arguments.Play(Path("R"), 3, Path("a.mp4"))
     assert parse("report --run R") == arguments.Report(Path("R"))
     assert arguments.parse(["inspect", "D"]) == arguments.Inspect(Path("D"))

@@ -64,12 +64,21 @@ def test_the_score_table_is_whole_in_a_log() -> None:
         "dropped": 0.005,
         "plan_ms": {"p50": 212.4, "p95": 340.0},
     }
-    Screen(file).scores({"protocol": {"hash": "abc"}, "agents": {"worldmodel:progress": score}})
+    agents = {"random": score, "worldmodel:progress": score, "expert": score}
+    Screen(file).scores({"protocol": {"hash": "abc"}, "agents": agents})
     text = file.getvalue()
     assert "protocol abc" in text
     row = next(line for line in text.splitlines() if "worldmodel:progress" in line)
     cells = " ".join(row.split())
     assert cells == "worldmodel:progress 60 95.0 % 86.3 to 98.3 % 98.1 % 0.5 % 212 ms 340 ms"
+
+
+@pytest.mark.parametrize("absent", ["random", "expert"])
+def test_scores_without_floor_or_ceiling_are_not_shown(absent: str) -> None:
+    file = io.StringIO()
+    agents = {name: {} for name in ("random", "worldmodel", "expert") if name != absent}
+    Screen(file).scores({"protocol": {"hash": "abc"}, "agents": agents})
+    assert file.getvalue() == f"scores of protocol abc are not shown: {absent} did not play\n"
 
 
 def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:

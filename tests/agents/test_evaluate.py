@@ -203,6 +203,13 @@ def test_the_environment_must_be_the_one_that_was_asked_for() -> None:
         del gymnasium.registry["LineWorld-v0"]
 
 
+def test_floor_and_ceiling_always_play() -> None:
+    assert EvalConfig(agents=("worldmodel:goal", "expert", "worldmodel")).players == (
+        "random", "worldmodel:goal", "worldmodel", "expert",
+    )  # fmt: skip
+    assert EvalConfig(agents=()).players == EvalConfig(agents=("expert", "random")).players == ("random", "expert")
+
+
 def test_mistakes_are_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="at least 1"):
         EvalConfig(num_episodes=0)
