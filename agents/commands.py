@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from agents import arguments, demo, inspect, stages
 from agents.console import Screen, format_seconds
 from agents.evaluate import EvalConfig
-from agents.experiment import load_experiment
+from agents.experiment import ExperimentConfig, load_experiment
 from agents.film import FILM_KWARGS, film
 from agents.inspect import MakeEnv
 from agents.measure import measure
@@ -97,6 +97,7 @@ def evaluate(command: arguments.Evaluate, make_env: MakeEnv, screen: Screen) -> 
     names = None if command.agents is None else tuple(name.strip() for name in command.agents.split(","))
     settings = _replace(config.evaluate, {"num_episodes": command.episodes, "seed": command.seed, "agents": names})
     config = dataclasses.replace(config, evaluate=settings)
+    _require_one_answer(config, trained.experiment(), command.overrides)
     env = make_env(config.env, **settings.env_overrides())
     try:
         with screen.stage("evaluate") as progress:
@@ -129,6 +130,19 @@ def play(command: arguments.Play, make_env: MakeEnv, screen: Screen) -> int:
 def _replace(config: C, given: dict[str, Any]) -> C:
     """The config with those settings that were given on the command line."""
     return dataclasses.replace(config, **{name: value for name, value in given.items() if value is not None})
+
+
+def _require_one_answer(config: ExperimentConfig, own: ExperimentConfig, overrides: tuple[str, ...]) -> None:
+    """Raise ConfigError for a setting of the environment on the command line that the evaluation would lay its own over."""
+    named = {text.partition("=")[0] for text in overrides}
+    for key, value in config.evaluate.env_overrides().items():
+        asked, before = (each.env.kwargs.get(key) for each in (config, own))
+        if f"env.kwargs.{key}" in named or asked not in (before, None):
+            name = f"evaluate.{EvalConfig.ENV_KEYS[key]}"
+            raise ConfigError(
+                f"command line: env.kwargs.{key}={asked} would do nothing, as this evaluation sets {name}={value}; "
+                f"use {name}={asked}"
+            )
 
 
 def _when(sweeps: int) -> str:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium
 import numpy as np
@@ -39,6 +39,9 @@ class EvalConfig:
     budget: int | None = None
     """Decisions an episode may take; None leaves it to the environment's configuration."""
 
+    ENV_KEYS: ClassVar[dict[str, str]] = {"num_objects": "num_objects", "max_sweeps": "budget"}
+    """Keyword argument of the environment -> setting here that decides it, unless that is None."""
+
     def __post_init__(self) -> None:
         """Raise ConfigError for an evaluation that says nothing."""
         if self.num_episodes < 1 or (self.budget is not None and self.budget < 1):
@@ -52,7 +55,7 @@ class EvalConfig:
 
     def env_overrides(self) -> dict[str, Any]:
         """Keyword arguments that the environment must be made with for this evaluation."""
-        given = {"num_objects": self.num_objects, "max_sweeps": self.budget}
+        given = {key: getattr(self, name) for key, name in self.ENV_KEYS.items()}
         return {key: value for key, value in given.items() if value is not None}
 
 

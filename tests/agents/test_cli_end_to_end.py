@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from pathlib import Path
 
@@ -85,11 +86,27 @@ def test_evaluate_writes_the_promised_json(
     assert [e["protocol"]["env_kwargs"]["num_objects"] for e in read_manifest(run).evaluations] == [[2, 2], [1, 1]]
 
 
+@pytest.mark.parametrize(
+    ("given", "advice"),
+    [
+        ("evaluate.num_objects=1 env.kwargs.num_objects=2", "sets evaluate.num_objects=1; use evaluate.num_objects=2"),
+        ("evaluate.num_objects=1 'env.kwargs={robot: gantry, num_objects: 3}'", "use evaluate.num_objects=3"),
+        ("env.kwargs.max_sweeps=2 evaluate.budget=3", "sets evaluate.budget=3; use evaluate.budget=2"),
+    ],
+)
+def test_a_setting_that_the_evaluation_overrides_is_refused(
+    folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str], given: str, advice: str
+) -> None:
+    assert cli.main(["evaluate", "--run", str(folders[1]), *shlex.split(given)]) == 2
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1 and "would do nothing" in message and advice in message
+
+
 def test_play_films_an_episode(folders: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     video = tmp_path / "out.mp4"
     assert cli.main(["play", "--run", str(folders[1]), "--seed", "3", "--video", str(video)]) == 0
     frames, _ = read_video(video)
-    assert frames.shape[1:] == (480, 640, 3) and len(frames) > 20 and frames[0].std() > 5
+    assert frames.shape[1:] == (514, 640, 3) and len(frames) > 20 and frames[0].std() > 5
     out = capsys.readouterr().out
     assert "sweep 1: " in out and f"video: {video}" in out
 
