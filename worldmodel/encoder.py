@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from worldmodel.checks import require_at_least, require_share
 from worldmodel.errors import ConfigError
 from worldmodel.nn.norm import PlaceNorm
 from worldmodel.types import Observation, WorldSpec
@@ -30,6 +31,13 @@ class EncoderConfig:
     """Width of a token, D."""
     norm_momentum: float = 0.02
     """Share of a new batch in the running statistics of the per-place normalisation."""
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError for sizes that make no encoder."""
+        if not self.widths or min(self.widths) < 1:
+            raise ConfigError(f"widths is {list(self.widths)}; expected a positive number for each convolution, as in [32, 64]")
+        require_at_least(self, 1, "stem_stride", "grid", "token_dim")
+        require_share(self, "norm_momentum", zero=False)
 
 
 class ImageTokenizer(nn.Module):

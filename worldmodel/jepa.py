@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from worldmodel.checks import require_at_least
 from worldmodel.encoder import EncoderConfig, TokenEncoder
 from worldmodel.errors import ConfigError
 from worldmodel.predictor import Predictor, PredictorConfig
@@ -31,14 +32,20 @@ class JEPAConfig:
     rollout_chunk: int = 512
     """Candidates rolled out at a time, to bound memory."""
 
+    def __post_init__(self) -> None:
+        """Raise ConfigError for parts that do not fit each other."""
+        require_at_least(self, 1, "context_length", "rollout_chunk")
+        if len(set(self.sensors)) != len(self.sensors):
+            raise ConfigError(f"sensors is {list(self.sensors)}; expected each sensor once")
+        if self.encoder.grid % self.predictor.merge:
+            raise ConfigError(f"predictor.merge {self.predictor.merge} does not divide the grid of {self.encoder.grid} places")
+
 
 class JEPA(nn.Module):
     """Joint-embedding predictive architecture: `encode`, `predict` (teacher forced) and `rollout` (open loop)."""
 
     def __init__(self, config: JEPAConfig, spec: WorldSpec) -> None:
         super().__init__()
-        if config.context_length < 1 or config.rollout_chunk < 1:
-            raise ConfigError("context_length and rollout_chunk must be at least 1")
         self.config, self.spec = config, spec
         self.encoder = TokenEncoder(config.encoder, config.sensors, spec)
         self.predictor = Predictor(

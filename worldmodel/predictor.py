@@ -12,6 +12,7 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
+from worldmodel.checks import require_at_least, require_positive
 from worldmodel.errors import ConfigError
 from worldmodel.nn.actions import RelativeAction, VectorAction, token_centres
 from worldmodel.nn.attention import FrameMask
@@ -44,14 +45,23 @@ class PredictorConfig:
     cond_dim: int = 48
     """Width of the condition that steers the blocks."""
 
+    def __post_init__(self) -> None:
+        """Raise ConfigError for sizes that make no transformer."""
+        require_at_least(self, 1, "width", "depth", "num_heads", "merge", "action_width", "cond_dim")
+        require_positive(self, "mlp_ratio")
+        if self.width % (2 * self.num_heads):
+            raise ConfigError(
+                f"width is {self.width}; expected a multiple of {2 * self.num_heads}: {self.num_heads} heads of even width"
+            )
+        if self.width * self.mlp_ratio < 1:
+            raise ConfigError(f"mlp_ratio is {self.mlp_ratio}; expected at least one hidden channel, 1 / width")
+
 
 class Predictor(nn.Module):
     """Next latents of up to context_length frames, each from itself, the frames before it and their actions."""
 
     def __init__(self, config: PredictorConfig, action: ActionSpec, grid: int, num_tokens: int, token_dim: int) -> None:
         super().__init__()
-        if grid % config.merge:
-            raise ConfigError(f"predictor.merge {config.merge} does not divide the grid of {grid} places")
         self.config, self.grid = config, grid
         self.num_extra = num_tokens - grid**2
         relative = config.action == "relative" or (

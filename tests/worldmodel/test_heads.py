@@ -153,6 +153,39 @@ def test_fitted_heads_find_the_objects_and_leave_the_model_alone() -> None:
     torch.testing.assert_close(copied(z), heads.progress(z))
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"num_labelled_frames": 19}, "num_labelled_frames is 19; expected at least 20"),
+        ({"max_steps_ahead": -1}, "max_steps_ahead is -1"),
+        ({"progress_steps": 5}, "heads need 20 steps"),
+        ({"picture_steps": -3}, "picture_steps is -3"),
+        ({"batch_size": 0}, "batch_size is 0"),
+        ({"progress_width": 0}, "progress_width is 0"),
+        ({"picture_width": 0}, "picture_width is 0"),
+        ({"learning_rate": 0.0}, "learning_rate is 0.0; expected more than 0"),
+        ({"latent_noise": -0.1}, "latent_noise is -0.1"),
+        ({"token_dropout": 1.0}, r"token_dropout is 1.0; expected a number in \[0, 1\)"),
+        ({"held_out": 0.0}, r"held_out is 0.0; expected a number in \(0, 1\)"),
+        ({"held_out": 1.0}, "held_out is 1.0"),
+    ],
+)
+def test_impossible_settings_are_refused(changes: dict, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        HeadsConfig(**changes)
+
+
+def test_episodes_too_few_to_hold_one_out_are_named() -> None:
+    class OneEpisode(ToyWindows):
+        def batch(self, indices: np.ndarray) -> Window:
+            window = super().batch(indices)
+            episode, frame = torch.zeros_like(window.episode_index), torch.as_tensor(3 * indices)
+            return dataclasses.replace(window, episode_index=episode, frame_index=frame.to(window.frame_index.dtype))
+
+    with pytest.raises(DataError, match=r"come from 1 episodes, .*record more episodes, or lower heads.held_out"):
+        fitted(tiny(sensors=("pixels",)), OneEpisode(30))
+
+
 def test_windows_without_labels_are_refused() -> None:
     class Bare(ToyWindows):
         def batch(self, indices: np.ndarray) -> Window:

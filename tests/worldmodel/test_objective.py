@@ -90,7 +90,7 @@ def test_a_weight_of_zero_costs_nothing() -> None:
     assert list(objective.parameters()) == []
     _, terms = objective(model, ToyWindows(4, num_frames=2).batch(np.arange(4)), torch.Generator())
     assert "sigreg" not in terms
-    with pytest.raises(ConfigError, match="negative"):
+    with pytest.raises(ConfigError, match="sigreg_coef is -1; expected at least 0"):
         build_objective(ObjectiveConfig(sigreg_coef=-1), model)
 
 

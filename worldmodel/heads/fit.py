@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from worldmodel.errors import ConfigError
+from worldmodel.checks import require_at_least, require_positive, require_share
+from worldmodel.errors import ConfigError, DataError
 from worldmodel.heads.labelled import LabelledLatents, LabelledWindows, labelled_latents
 from worldmodel.heads.picture import PictureHead, PictureHeadConfig
 from worldmodel.heads.progress import ON_TABLE, ProgressHead, ProgressHeadConfig
@@ -53,7 +54,13 @@ class HeadsConfig:
     """Channels of the picture head."""
 
     def __post_init__(self) -> None:
-        """Raise ConfigError for runs too short to have a warm-up."""
+        """Raise ConfigError for runs too short to have a warm-up, and for what could not be fitted."""
+        require_at_least(self, 20, "num_labelled_frames")
+        require_at_least(self, 1, "progress_width", "batch_size", "picture_width")
+        require_at_least(self, 0, "max_steps_ahead", "picture_steps", "weight_decay", "latent_noise", "position_coef")
+        require_positive(self, "learning_rate")
+        require_share(self, "token_dropout", one=False)
+        require_share(self, "held_out", zero=False, one=False)
         if self.progress_steps < 20 or 0 < self.picture_steps < 20:
             raise ConfigError(
                 f"heads need 20 steps or more (picture_steps may be 0), got progress_steps {self.progress_steps} "
@@ -72,7 +79,11 @@ class FittedHeads:
     num_labelled_frames: int
     """Distinct labelled frames that were used, held-out ones included."""
     metrics: dict[str, float]
-    """position_cm_H and status_accuracy_H at H actions ahead (0: encoded), picture_mse."""
+    """position_cm_H and status_accuracy_H at H actions ahead (0: encoded), picture_mse.
+
+    The held-out frames also choose the best head while it is fitted, so these are a little too good; `diagnostics.probe`
+    measures on episodes that chose nothing.
+    """
 
 
 def progress_loss(head: ProgressHead, z: Tensor, status: Tensor, position: Tensor, position_coef: float) -> Tensor:
@@ -123,6 +134,11 @@ def fit_heads(
     episodes = data.episode.unique()
     order = torch.randperm(len(episodes), generator=generator).to(episodes.device)
     held_out = torch.isin(data.episode, episodes[order[: max(1, round(config.held_out * len(episodes)))]])
+    if bool(held_out.all()):
+        raise DataError(
+            f"the {num_labelled} labelled frames come from {len(episodes)} episodes, of which held_out {config.held_out:g} "
+            "leaves none to fit heads on; record more episodes, or lower heads.held_out"
+        )
     train, check = data.select(~held_out), data.select(held_out)
     total = config.progress_steps + config.picture_steps
 

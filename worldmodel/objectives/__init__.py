@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from worldmodel.errors import ConfigError
+from worldmodel.checks import require_at_least
 from worldmodel.jepa import JEPA
 from worldmodel.objectives.inverse_dynamics import InverseDynamics
 from worldmodel.objectives.prediction import prediction_errors
@@ -34,14 +34,17 @@ class ObjectiveConfig:
     inverse_dynamics_coef: float = 0.0
     """Squared error of the action read off two consecutive latents."""
 
+    def __post_init__(self) -> None:
+        """Raise ConfigError for a negative weight, or a rollout of no step."""
+        require_at_least(self, 0, "prediction_coef", "rollout_coef", "sigreg_coef", "inverse_dynamics_coef")
+        require_at_least(self, 1, "rollout_steps")
+
 
 class Objective(nn.Module):
     """The weighted sum of the terms: objective(model, window, generator) -> (loss, terms)."""
 
     def __init__(self, config: ObjectiveConfig, model: JEPA) -> None:
         super().__init__()
-        if min(config.prediction_coef, config.rollout_coef, config.sigreg_coef, config.inverse_dynamics_coef) < 0:
-            raise ConfigError("the objective's coefficients must not be negative")
         self.config = config
         self.sigreg = SIGReg(config.sigreg)
         self.inverse_dynamics = (

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from worldmodel.checks import require_at_least, require_positive
+
 
 @dataclass(frozen=True)
 class SIGRegConfig:
@@ -30,6 +32,12 @@ class SIGRegConfig:
     """Points of the trapezoid rule."""
     t_max: float = 3.0
     """Upper end of the integral."""
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError for a test that looks at nothing."""
+        require_at_least(self, 1, "num_places", "num_projections")
+        require_at_least(self, 2, "num_knots")
+        require_positive(self, "t_max")
 
 
 def epps_pulley(x: Tensor, num_knots: int = 17, t_max: float = 3.0) -> Tensor:

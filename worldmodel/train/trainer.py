@@ -22,6 +22,7 @@ from typing import Any, Literal, Protocol
 import torch
 from torch import Tensor, nn
 
+from worldmodel.checks import require_at_least, require_positive, require_seed, require_share
 from worldmodel.data.sampler import ShuffledSampler
 from worldmodel.errors import ConfigError, DataError, MismatchError
 from worldmodel.progress import NoProgress, Progress
@@ -85,13 +86,21 @@ class TrainConfig:
     """Of the order of the windows, of the objective's draws and of dropout."""
 
     def __post_init__(self) -> None:
-        for name in ("num_steps", "batch_size", "log_every", "val_every", "val_batches"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"train.{name} must be at least 1, got {getattr(self, name)}")
+        """Raise ConfigError for a training that could not run."""
+        require_at_least(self, 1, "num_steps", "log_every", "val_every", "val_batches")
+        require_at_least(self, 0, "weight_decay", "save_every_seconds")
+        require_positive(self, "learning_rate")
+        require_positive(self, "clip_norm", infinite=True)
+        require_share(self, "warmup_fraction")
+        require_seed("seed", self.seed)
+        if self.batch_size < 2:
+            raise ConfigError(f"batch_size is {self.batch_size}; expected at least 2: latents are normalised over the batch")
         if self.num_frames < 2:
-            raise ConfigError(f"train.num_frames must be at least 2, got {self.num_frames}: one frame predicts nothing")
-        if not 0 <= self.warmup_fraction <= 1:
-            raise ConfigError(f"train.warmup_fraction must be in [0, 1], got {self.warmup_fraction}")
+            raise ConfigError(f"num_frames is {self.num_frames}; expected at least 2: one frame predicts nothing")
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise ConfigError(f"betas is {list(self.betas)}; expected two numbers in [0, 1)")
+        if self.num_threads is not None:
+            require_at_least(self, 1, "num_threads")
 
 
 class Objective(Protocol):

@@ -283,14 +283,29 @@ def test_bf16_and_compiling_run_and_leave_a_plain_model(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"num_steps": 0}, "num_steps"),
+        ({"num_steps": 0}, "num_steps is 0; expected at least 1"),
         ({"num_frames": 1}, "one frame predicts nothing"),
-        ({"warmup_fraction": 2.0}, "warmup_fraction"),
+        ({"batch_size": 1}, "batch_size is 1; expected at least 2"),
+        ({"warmup_fraction": 2.0}, r"warmup_fraction is 2.0; expected a number in \[0, 1\]"),
+        ({"learning_rate": 0.0}, "learning_rate is 0.0; expected more than 0"),
+        ({"learning_rate": float("nan")}, "learning_rate is nan"),
+        ({"learning_rate": float("inf")}, "learning_rate is inf"),
+        ({"clip_norm": 0.0}, "clip_norm is 0.0"),
+        ({"betas": (0.9, 1.0)}, "betas is"),
+        ({"num_threads": 0}, "num_threads is 0; expected at least 1"),
+        ({"save_every_seconds": -1.0}, "save_every_seconds is -1.0"),
+        ({"seed": -1}, "seed is -1"),
+        ({"seed": 2**63}, "expected a whole number from 0"),
     ],
 )
 def test_impossible_settings_are_refused(changes, message):
     with pytest.raises(ConfigError, match=message):
         TrainConfig(**changes)
+
+
+def test_the_ends_of_the_ranges_are_settings_too():
+    TrainConfig(num_steps=1, batch_size=2, num_frames=2, warmup_fraction=0.0, clip_norm=float("inf"), num_threads=1)
+    TrainConfig(warmup_fraction=1.0, weight_decay=0.0, save_every_seconds=0.0, seed=2**63 - 1)
 
 
 def test_too_few_windows_and_windows_of_another_length_are_refused(tmp_path):
