@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from agents.protocol import EvaluationProtocol, Interval, wilson
+from agents.protocol import EvaluationProtocol, Interval, content_hash, wilson
 from worldmodel.train.files import dump_json, write_atomic
 
 FLOOR, CEILING = "random", "expert"
@@ -114,6 +114,11 @@ class Evaluation:
     """Agent -> hash of what it was made of."""
     machine: dict[str, str | int]
     """What the latencies were measured on."""
+
+    @property
+    def hash(self) -> str:
+        """12 hexadecimal digits: equal when the same agents were asked the same."""
+        return content_hash(self.protocol.hash, dict(sorted(self.identities.items())))
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON values."""

@@ -98,30 +98,39 @@ def fit_heads_of(config: ExperimentConfig, data: Path, run_dir: Path, *, progres
 def score(run: Run, config: ExperimentConfig, env: gymnasium.Env, progress: Progress, path: Path | None = None) -> Evaluation:
     """Evaluate the agents that the configuration names; into the run folder, the manifest, and `path` when given.
 
-    An evaluation in the run's own world is RUN/evaluation.json, one in another world (more objects, another robot) stands
-    beside it as RUN/evaluation-HASH.json. An interrupted one goes on from its journal.
+    The evaluation that the run's experiment asks for is RUN/evaluation.json; any other (more objects, another planner, fewer
+    episodes) stands beside it as RUN/evaluation-HASH.json. An interrupted one goes on from its journal.
     """
     agents = {name: make_agent(name, run, config, env) for name in config.evaluate.players}
     trained_on = run.manifest.data.train_seeds
     journal = run.directory / JOURNAL
     found = evaluate(env, agents, config.evaluate, trained_on=trained_on, journal=journal, progress=progress)
-    own = run.experiment()
-    at_home = (config.env, config.evaluate.env_overrides()) == (own.env, own.evaluate.env_overrides())
-    name = EVALUATION if at_home else f"evaluation-{found.protocol.hash}.json"
-    for target in (run.directory / name, path):
+    suffix = "" if asks_the_same(config, run.experiment()) else f"-{found.hash}"
+    for target in (run.directory / f"evaluation{suffix}.json", path):
         if target is not None:
             found.save(target)
     values = found.to_json()
-    entry = {"protocol": values["protocol"], "agents": values["agents"]}
+    entry = {key: values[key] for key in ("protocol", "agents", "identities")}
     manifest = read_manifest(run.directory)
-    others = (e for e in manifest.evaluations if e["protocol"]["hash"] != found.protocol.hash)
+    mine = (found.protocol.hash, found.identities)
+    others = (e for e in manifest.evaluations if (e["protocol"]["hash"], e.get("identities")) != mine)
     write_manifest(run.directory, dataclasses.replace(manifest, evaluations=(*others, entry)))
     with told(run.directory, manifest, config.logging) as logger:
         for name, result in found.scores.items():
             rates = {"success_rate": result.success.rate, "objects_cleared": result.objects_cleared, "dropped": result.dropped}
-            logger.log(manifest.step, {f"eval/{name}/{key}": value for key, value in rates.items()})
-        logger.summarise({"eval": entry["agents"], "protocol": found.protocol.hash})
+            logger.log(manifest.step, {f"eval{suffix}/{name}/{key}": value for key, value in rates.items()})
+        logger.summarise({f"eval{suffix}": entry["agents"], f"protocol{suffix}": found.protocol.hash})
     return found
+
+
+def asks_the_same(one: ExperimentConfig, other: ExperimentConfig) -> bool:
+    """Whether two experiments are evaluated in the same way, by agents that plan in the same way."""
+
+    def asked(config: ExperimentConfig) -> tuple[object, ...]:
+        evaluation = dataclasses.replace(config.evaluate, agents=config.evaluate.players)
+        return config.env, evaluation, config.planner, config.cost
+
+    return asked(one) == asked(other)
 
 
 @contextlib.contextmanager

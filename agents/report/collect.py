@@ -94,16 +94,17 @@ def read_evaluation(path: Path) -> Evaluation | None:
 
 
 def parse_evaluation(values: Mapping[str, Any]) -> Evaluation:
-    """The typed form of an evaluation.json; episodes and machine are optional."""
+    """The typed form of an evaluation.json; episodes, identities and machine are optional."""
     episodes = [dict(episode) for episode in values.get("episodes") or ()]
+    identities = dict(values.get("identities") or {})
     scores = tuple(
-        _score(name, score, tuple(episode for episode in episodes if episode["agent"] == name))
+        _score(name, score, tuple(episode for episode in episodes if episode["agent"] == name), identities.get(name, ""))
         for name, score in values["agents"].items()
     )
     return Evaluation(dict(values["protocol"]), scores, dict(values.get("machine") or {}))
 
 
-def _score(name: str, values: Mapping[str, Any], episodes: tuple[dict[str, Any], ...]) -> Score:
+def _score(name: str, values: Mapping[str, Any], episodes: tuple[dict[str, Any], ...], identity: str) -> Score:
     times = values.get("plan_ms")
     timed = times is not None and times.get("p50") is not None and times.get("p95") is not None
     return Score(
@@ -114,6 +115,7 @@ def _score(name: str, values: Mapping[str, Any], episodes: tuple[dict[str, Any],
         dropped=float(values["dropped"]),
         plan_ms=(float(times["p50"]), float(times["p95"])) if times is not None and timed else None,
         episodes=episodes,
+        identity=identity,
     )
 
 

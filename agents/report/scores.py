@@ -114,11 +114,11 @@ def evaluation_details(evaluation: Evaluation | None, others: dict[str, Evaluati
 
 
 def by_objects(evaluation: Evaluation, others: dict[str, Evaluation]) -> str:
-    """Success for each number of objects, from all evaluations that differ in nothing else; a line when there is one number."""
+    """Success of one agent for each number of objects, from all evaluations that differ in nothing else, or a line."""
     main = main_score(evaluation)
     groups: dict[int, GroupScore] = {}
     for each in (evaluation, *others.values()):
-        score = next((s for s in each.scores if main is not None and s.name == main.name), None)
+        score = next((s for s in each.scores if main is not None and same_agent(s, main)), None)
         if score is not None and comparable(each, evaluation) and not why_not_printed(each):
             groups = {group.num_objects: group for group in score.groups} | groups
     if main is None or len(groups) < 2:
@@ -131,6 +131,11 @@ def by_objects(evaluation: Evaluation, others: dict[str, Evaluation]) -> str:
     name = f"{main.name}, episodes cleared by number of objects"
     svg = bar_figure(labels, rate, errors, "objects at the start", "episodes cleared [%]", name=name)
     return page.grid([page.figure(svg, name)])
+
+
+def same_agent(one: Score, other: Score) -> bool:
+    """Whether two scores are of one agent, made of the same weights, planner and cost."""
+    return one is other or (one.name == other.name and one.identity == other.identity != "")
 
 
 def comparable(one: Evaluation, other: Evaluation) -> bool:

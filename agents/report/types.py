@@ -45,6 +45,8 @@ class Score:
     """Time of one decision [ms], (p50, p95); None for an agent that was not timed."""
     episodes: tuple[dict[str, Any], ...] = ()
     """Its rows of the file's episodes, when they were kept."""
+    identity: str = ""
+    """Hash of what it was made of; empty when it was not kept."""
 
     @property
     def groups(self) -> tuple[GroupScore, ...]:

@@ -80,10 +80,41 @@ def test_evaluate_writes_the_promised_json(
     assert scores["protocol"]["hash"] in capsys.readouterr().out
     (kept,) = read_manifest(run).evaluations
     assert kept["protocol"]["hash"] == scores["protocol"]["hash"] and list(kept["agents"]) == names
-    # the same protocol replaces its entry, another one stands beside it
-    assert cli.main([*words[:3], "--episodes", "2", "--agents", "random"]) == 0
-    assert cli.main([*words[:3], "--episodes", "1", "--agents", "random", "evaluate.num_objects=1"]) == 0
-    assert [e["protocol"]["env_kwargs"]["num_objects"] for e in read_manifest(run).evaluations] == [[2, 2], [1, 1]]
+
+
+def test_a_casual_evaluation_leaves_the_runs_own_alone(
+    folders: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = shutil.copytree(folders[1], tmp_path / "run")
+    words = ["evaluate", "--run", str(run)]
+    assert cli.main(words) == 0
+    own = (run / "evaluation.json").read_bytes()
+    assert list(json.loads(own)["agents"]) == ["random", "worldmodel", "expert"]
+    casual = (
+        ["--episodes", "1"],
+        ["--seed", "1"],
+        ["evaluate.agents=[]"],
+        ["--agents", "worldmodel:goal"],
+        ["planner.elites.num_samples=[8,8]"],
+        ["cost.name=goal"],
+        ["evaluate.num_objects=1"],
+        ["evaluate.num_objects=1", "cost.name=goal"],
+    )
+    for given in casual:
+        assert cli.main([*words, *given]) == 0
+        assert (run / "evaluation.json").read_bytes() == own
+    others = [json.loads(path.read_text()) for path in run.glob("evaluation-*.json")]
+    assert len(others) == len(casual)
+    assert all({"random", "expert"} <= set(other["agents"]) for other in others)  # also with --agents worldmodel:goal
+
+    # the manifest tells them apart by protocol and agents, the curves by name; the same question replaces its answer
+    evaluations = read_manifest(run).evaluations
+    assert len(evaluations) == 1 + len(casual) and all(set(e["identities"]) == set(e["agents"]) for e in evaluations)
+    names = [name for row in read_metrics(run) for name in row if name.endswith("/random/success_rate")]
+    assert len(names) == len(set(names)) == 1 + len(casual) and "eval/random/success_rate" in names
+    assert cli.main([*words, *casual[0]]) == 0 and cli.main([*words, "--agents", "worldmodel"]) == 0
+    assert len(read_manifest(run).evaluations) == 1 + len(casual) == 1 + len(list(run.glob("evaluation-*.json")))
+    assert (run / "evaluation.json").read_bytes() == own  # the journal has every episode with its times
 
 
 @pytest.mark.parametrize(

@@ -349,15 +349,20 @@ def test_evaluations_with_other_numbers_of_objects_join_the_figure(tmp_path: Pat
     for path, count in ((values, 3), (other, 5)):
         result = evaluation()
         result["protocol"]["env_kwargs"] = {"num_objects": count}
+        result["identities"] = {"random": "r", "worldmodel": "w", "expert": "e"}
         result["episodes"] = [episode | {"num_objects": count} for episode in result["episodes"]]
         path.write_text(json.dumps(result))
     html = write_report(tmp_path).read_text(encoding="utf-8")
     assert "<h3>five-objects</h3>" in html
     assert "worldmodel, episodes cleared by number of objects</figcaption>" in html
     result = json.loads(other.read_text())
-    result["protocol"]["budget"] = 20  # another question: no place in the same figure
-    other.write_text(json.dumps(result))
-    assert "every episode began with 3" in write_report(tmp_path).read_text(encoding="utf-8")
+    asked_otherwise, planned_otherwise = json.loads(other.read_text()), json.loads(other.read_text())
+    asked_otherwise["protocol"]["budget"] = 20
+    planned_otherwise["identities"]["worldmodel"] = "another planner, or other weights"
+    del result["identities"]
+    for changed in (asked_otherwise, planned_otherwise, result):  # no place in the same figure
+        other.write_text(json.dumps(changed))
+        assert "every episode began with 3" in write_report(tmp_path).read_text(encoding="utf-8")
 
 
 def test_what_the_stages_write_is_what_the_report_reads(tmp_path: Path) -> None:
