@@ -15,6 +15,8 @@ from agents.costs import GoalDistanceConfig, ProgressCostConfig
 from agents.evaluate import EvalConfig
 from agents.planners import CEMConfig, ElitesConfig, MPPIConfig, SamplingConfig
 from agents.record import RecordConfig
+from worldmodel.checks import require_at_least, require_positive, require_seed, require_share
+from worldmodel.errors import ConfigError
 from worldmodel.heads import HeadsConfig
 from worldmodel.jepa import JEPAConfig
 from worldmodel.objectives import ObjectiveConfig
@@ -41,6 +43,11 @@ class DataConfig:
     stride: int = 1
     """Frames between the beginnings of two windows of an episode."""
 
+    def __post_init__(self) -> None:
+        """Raise ConfigError for a cut that leaves nothing."""
+        require_share(self, "val_fraction", one=False)
+        require_at_least(self, 1, "stride")
+
 
 @dataclass(frozen=True)
 class PlannerConfig:
@@ -58,6 +65,12 @@ class PlannerConfig:
     """Recorded actions that travel with the model as first candidates; 0 for none."""
     decision_seconds: float | None = None
     """Time after which a decision answers with the best so far [s]; null lets every search finish."""
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError for a search that could not begin."""
+        require_at_least(self, 0, "num_recorded_actions")
+        if self.decision_seconds is not None:
+            require_positive(self, "decision_seconds")
 
     @property
     def chosen(self) -> SamplingConfig:
@@ -104,7 +117,36 @@ class ExperimentConfig:
     logging: LoggingConfig = field(default_factory=LoggingConfig)
     """Who is told."""
 
+    def __post_init__(self) -> None:
+        """Raise ConfigError for parts that do not fit each other."""
+        steps = self.objective.rollout_steps
+        if self.objective.rollout_coef > 0 and self.train.num_frames < steps + 1:
+            raise ConfigError(
+                f"train.num_frames is {self.train.num_frames}; expected at least {steps + 1}, "
+                f"one more than objective.rollout_steps, which is {steps}"
+            )
+        require_seed("evaluate.seed", self.evaluate.seed)
+        if not self.evaluate.agents:
+            raise ConfigError("evaluate.agents is empty; expected names, such as [random, worldmodel, expert]")
+
+    def require_whole_windows(self) -> None:
+        """Raise ConfigError when an episode of this world cannot hold the frames that training or the heads look at."""
+        budget = self.env.kwargs.get("max_sweeps")
+        if not isinstance(budget, int):
+            return  # the environment's own choice, or something that the environment will refuse
+        room = f"but an episode of env.kwargs.max_sweeps {budget} has {budget + 1} frames at most"
+        if self.train.num_frames > budget + 1:
+            raise ConfigError(f"train.num_frames is {self.train.num_frames}, {room}")
+        if self.heads.max_steps_ahead > budget:
+            ahead = self.heads.max_steps_ahead
+            raise ConfigError(f"heads.max_steps_ahead is {ahead}, which needs {ahead + 1} frames, {room}")
+
 
 def load_experiment(path: Path, overrides: Sequence[str] = ()) -> ExperimentConfig:
     """The experiment of a YAML file with `key=value` overrides. ConfigError in one line for any slip."""
-    return strict.load(ExperimentConfig, path, overrides)
+    config = strict.load(ExperimentConfig, path, overrides)
+    try:
+        config.require_whole_windows()
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+    return config

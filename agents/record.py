@@ -26,6 +26,7 @@ import numpy as np
 from agents.baselines import scripted
 from agents.protocol import recording_seed
 from agents.worldspec import spec_of
+from worldmodel.checks import require_at_least, require_positive, require_seed
 from worldmodel.data import DatasetWriter, finalize, recorded_episodes
 from worldmodel.errors import ConfigError, DataError, MismatchError, WorldModelError
 from worldmodel.progress import NoProgress, Progress
@@ -67,11 +68,11 @@ class RecordConfig:
     def __post_init__(self) -> None:
         """Raise ConfigError for shares that do not add up, or nothing to do."""
         shares = (self.aimed, self.random, self.expert)
-        if min(shares) < 0 or abs(sum(shares) - 1) > 1e-6:
-            raise ConfigError(f"aimed + random + expert = {sum(shares):g}; expected shares of at least 0 that add up to 1")
-        if self.num_episodes < 1 or self.workers < 1 or self.episodes_per_shard < 1 or self.fps <= 0:
-            raise ConfigError("num_episodes, workers, episodes_per_shard must be at least 1, and fps more than 0")
-        recording_seed(self.seed, self.num_episodes - 1)
+        if not all(share >= 0 for share in shares) or not abs(sum(shares) - 1) < 1e-8:  # as near as numpy asks for
+            raise ConfigError(f"aimed + random + expert = {sum(shares):.9g}; expected shares of at least 0 that add up to 1")
+        require_at_least(self, 1, "num_episodes", "workers", "episodes_per_shard")
+        require_positive(self, "fps")
+        require_seed("the environment's last seed, which comes from seed,", recording_seed(self.seed, self.num_episodes - 1))
 
 
 @dataclass(frozen=True)

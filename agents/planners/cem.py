@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from agents.planners.sampling import Generators, SamplingConfig, normal
+from worldmodel.checks import require_at_least, require_positive
 from worldmodel.errors import ConfigError
 
 
@@ -33,6 +34,8 @@ class CEMConfig(SamplingConfig):
         super().__post_init__()
         if not 1 <= self.num_elites <= min(self.num_samples):
             raise ConfigError(f"num_elites is {self.num_elites}; expected 1 to {min(self.num_samples)}, the fewest samples")
+        require_positive(self, "init_std")
+        require_at_least(self, 0, "min_std")
         if not 0 <= self.momentum < 1:
             raise ConfigError(f"momentum is {self.momentum}; expected a number in [0, 1)")
 

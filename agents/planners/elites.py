@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from agents.planners.sampling import Generators, SamplingConfig, normal, uniform
+from worldmodel.checks import require_positive, require_share
 from worldmodel.errors import ConfigError
 
 
@@ -31,6 +32,8 @@ class ElitesConfig(SamplingConfig):
         super().__post_init__()
         if not 1 <= self.num_elites <= self.num_samples[0]:
             raise ConfigError(f"num_elites is {self.num_elites}; expected 1 to {self.num_samples[0]}, the first samples")
+        require_positive(self, "init_std")
+        require_share(self, "std_decay", zero=False)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from agents.planners.cem import Gaussian
 from agents.planners.sampling import Generators, SamplingConfig, normal
-from worldmodel.errors import ConfigError
+from worldmodel.checks import require_positive
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,7 @@ class MPPIConfig(SamplingConfig):
     def __post_init__(self) -> None:
         """Raise ConfigError for a search that could not run."""
         super().__post_init__()
-        if self.temperature <= 0:
-            raise ConfigError(f"temperature is {self.temperature}; expected more than 0")
+        require_positive(self, "std", "temperature")
 
 
 class MPPI:

@@ -53,6 +53,50 @@ def test_every_planner_can_be_chosen() -> None:
         assert type(chosen) is config_class
 
 
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("train.num_frames=2", "x.yaml: train.num_frames is 2; expected at least 3, one more than objective.rollout_steps"),
+        ("objective.rollout_steps=3", "x.yaml: train.num_frames is 3; expected at least 4"),
+        ("env.kwargs.max_sweeps=1", "x.yaml: train.num_frames is 3, but an episode of env.kwargs.max_sweeps 1 has 2 frames"),
+        (
+            "heads.max_steps_ahead=5 env.kwargs.max_sweeps=4",
+            "x.yaml: heads.max_steps_ahead is 5, which needs 6 frames, but an episode of env.kwargs.max_sweeps 4 has 5",
+        ),
+        ("evaluate.seed=-1", "x.yaml: evaluate.seed is -1; expected a whole number from 0"),
+        ("evaluate.agents=[]", "x.yaml: evaluate.agents is empty"),
+        ("model.predictor.num_heads=5", "command line: model.predictor: width is 96; expected a multiple of 10"),
+        ("model.predictor.merge=3", "model: predictor.merge 3 does not divide the grid of 8 places"),
+        ("model.encoder.widths=[0]", "command line: model.encoder: widths is [0]"),
+        ("objective.sigreg.num_knots=1", "command line: objective.sigreg: num_knots is 1; expected at least 2"),
+        ("train.learning_rate=0", "command line: train: learning_rate is 0.0; expected more than 0"),
+        ("train.batch_size=1", "command line: train: batch_size is 1; expected at least 2"),
+        ("heads.num_labelled_frames=5", "command line: heads: num_labelled_frames is 5; expected at least 20"),
+        ("data.val_fraction=1", "command line: data: val_fraction is 1.0; expected a number in [0, 1)"),
+        ("data.stride=0", "command line: data: stride is 0"),
+        ("record.fps=0", "command line: record: fps is 0.0"),
+        ("planner.num_recorded_actions=-1", "command line: planner: num_recorded_actions is -1"),
+        ("planner.decision_seconds=0", "command line: planner: decision_seconds is 0.0; expected more than 0"),
+        ("planner.elites.std_decay=0", "command line: planner.elites: std_decay is 0.0"),
+        ("cost.progress.discount=2", "command line: cost.progress: floor_coef must be"),
+    ],
+)
+def test_an_impossible_setting_is_one_line_when_it_is_read(tmp_path: Path, words: str, expected: str) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text("")
+    with pytest.raises(ConfigError) as caught:
+        load_experiment(path, words.split())
+    assert expected in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_parts_that_just_fit_each_other_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text("")
+    load_experiment(path, ("train.num_frames=2", "objective.rollout_coef=0", "env.kwargs.max_sweeps=2"))
+    load_experiment(path, ("train.num_frames=5", "heads.max_steps_ahead=4", "env.kwargs.max_sweeps=4", "data.val_fraction=0"))
+    assert strict.build(ExperimentConfig, {"env": {"kwargs": {"max_sweeps": 1}}}).train.num_frames == 3  # to evaluate there
+
+
 def test_a_components_own_complaint_names_its_key(tmp_path: Path) -> None:
     path = tmp_path / "x.yaml"
     path.write_text("planner:\n  cem: {horizon: 0}\n")

@@ -142,5 +142,15 @@ class Deadly(LineWorld):
 def test_mistakes_are_named() -> None:
     with pytest.raises(ConfigError, match=r"aimed \+ random \+ expert = 1\.3"):
         RecordConfig(aimed=1.0)
-    with pytest.raises(ConfigError, match="at least 1"):
-        RecordConfig(workers=0)
+    for name in ("num_episodes", "workers", "episodes_per_shard"):
+        with pytest.raises(ConfigError, match=f"{name} is 0; expected at least 1"):
+            RecordConfig(**{name: 0})
+    with pytest.raises(ConfigError, match="fps is nan; expected more than 0"):
+        RecordConfig(fps=float("nan"))
+    for share in (float("nan"), 0.7000001, 0.6):
+        with pytest.raises(ConfigError, match="expected shares of at least 0 that add up to 1"):
+            RecordConfig(aimed=share)
+    with pytest.raises(ConfigError, match="seed -1"):
+        RecordConfig(seed=-1)
+    with pytest.raises(ConfigError, match="which comes from seed, is 10"):
+        RecordConfig(seed=10**15)
