@@ -16,6 +16,7 @@ from agents.mpc import MPCAgent
 from agents.report import PlannerView, VideoWriter, caption_frame, planner_view, save_planner_views
 from agents.runs import Run, build_agent
 from agents.stages import told
+from worldmodel.checks import require_seed
 from worldmodel.errors import MismatchError
 from worldmodel.progress import Progress
 
@@ -43,7 +44,11 @@ class Played:
 
 
 def film(env: gymnasium.Env, agent: MPCAgent, seed: int, video: Path, tell: Tell) -> Played:
-    """Act through the episode of a seed and film it; `env` was made with FILM_KWARGS."""
+    """Act through the episode of a seed and film it; `env` was made with FILM_KWARGS.
+
+    Raises ConfigError for a seed that is none, before anything is written.
+    """
+    require_seed("seed", seed)
     agent.reset([seed])
     observation, info = env.reset(seed=seed)
     views: list[PlannerView] = []
