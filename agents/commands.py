@@ -72,12 +72,16 @@ def train(command: arguments.Train, screen: Screen) -> int:
     if command.resume and not (run_dir / STATE).exists():
         raise ConfigError(f"{run_dir} holds no training state to resume; leave --resume out to begin")
     try:
-        with screen.stage("cache") as progress:
-            stages.open_data(command.data, config, progress)
-        with screen.stage("train") as progress:
-            stages.fit_model(config, command.data, run_dir, resume=command.resume, progress=progress)
-        with screen.stage("heads") as progress:
-            stages.fit_heads_of(config, command.data, run_dir, progress=progress)
+        if command.resume and stages.trained(config, command.data, run_dir):
+            screen.say(f"{run_dir} is trained already, {config.train.num_steps} updates")
+        else:
+            with screen.stage("cache") as progress:
+                stages.open_data(command.data, config, progress)
+            with screen.stage("train") as progress:
+                stages.fit_model(config, command.data, run_dir, resume=command.resume, progress=progress)
+        if not stages.with_heads(config, run_dir):
+            with screen.stage("heads") as progress:
+                stages.fit_heads_of(config, command.data, run_dir, progress=progress)
     except KeyboardInterrupt:
         again = "the same command with --resume" if (run_dir / STATE).exists() else "the same command again"
         raise KeyboardInterrupt(f"what was learned is kept in {run_dir}; run {again} to go on") from None

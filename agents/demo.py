@@ -21,10 +21,8 @@ from agents.measure import measure
 from agents.record import missing_episodes, record
 from agents.report.write import write_report
 from agents.runs import load_run
-from worldmodel.data import Dataset
-from worldmodel.errors import ConfigError, WorldModelError
+from worldmodel.errors import ConfigError
 from worldmodel.progress import Progress
-from worldmodel.train.checkpoint import read_manifest
 from worldmodel.train.device import resolve_device
 from worldmodel.train.files import dump_json, write_atomic
 
@@ -80,13 +78,6 @@ def pipeline(config: ExperimentConfig, run_dir: Path, make_env: MakeEnv) -> list
     """The stages in order."""
     data, video = run_dir / "data", _video(run_dir)
 
-    def trained() -> bool:
-        try:
-            manifest = read_manifest(run_dir)
-            return manifest.data.fingerprint == Dataset.open(data).fingerprint and manifest.step == config.train.num_steps
-        except WorldModelError:
-            return False  # not there, or not whole: it is made again
-
     def score(progress: Progress) -> None:
         env = make_env(config.env, **config.evaluate.env_overrides())
         try:
@@ -113,13 +104,13 @@ def pipeline(config: ExperimentConfig, run_dir: Path, make_env: MakeEnv) -> list
         Stage(
             "train",
             f"train the world model, {config.train.num_steps} updates",
-            trained,
+            lambda: stages.trained(config, data, run_dir),
             lambda progress: stages.fit_model(config, data, run_dir, resume=True, progress=progress),
         ),
         Stage(
             "heads",
             "fit the heads",
-            lambda: read_manifest(run_dir).heads is not None,
+            lambda: stages.with_heads(config, run_dir),
             lambda progress: stages.fit_heads_of(config, data, run_dir, progress=progress),
         ),
         Stage(

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -25,19 +26,21 @@ from agents.runs import Heads, Run, build_agent, load_run
 from agents.scores import Evaluation
 from worldmodel.data import Dataset, FrameCache, Windows
 from worldmodel.diagnostics import collapse
-from worldmodel.errors import CheckpointError, ConfigError, unknown_name
+from worldmodel.errors import CheckpointError, ConfigError, WorldModelError, unknown_name
 from worldmodel.heads import fit_heads
 from worldmodel.jepa import JEPA
 from worldmodel.objectives import build_objective
 from worldmodel.progress import Progress
-from worldmodel.train.checkpoint import MANIFEST, read_manifest, save_model, write_manifest
+from worldmodel.train.checkpoint import MANIFEST, load_checkpoint, read_manifest, save_model, write_manifest
 from worldmodel.train.device import resolve_device
 from worldmodel.train.logging import Loggers, LoggingConfig, open_logger
 from worldmodel.train.manifest import DataSummary, Manifest, new_manifest, seed_ranges
-from worldmodel.train.trainer import Trainer
+from worldmodel.train.trainer import NOT_SHAPING, Trainer
 
 DIAGNOSTICS, EVALUATION, JOURNAL = "diagnostics.json", "evaluation.json", "training/evaluation.jsonl"
 """Files of a run folder, besides those of the checkpoint."""
+MODEL_SECTIONS = ("data", "model", "objective")
+"""Parts of the experiment that decide a model's weights, besides the settings of its training."""
 
 
 def open_data(data: Path, config: ExperimentConfig, progress: Progress | None = None) -> tuple[Dataset, FrameCache]:
@@ -46,8 +49,37 @@ def open_data(data: Path, config: ExperimentConfig, progress: Progress | None = 
     return dataset, FrameCache.build(dataset, tuple(config.model.sensors), progress=progress)
 
 
+def trained(config: ExperimentConfig, data: Path, run_dir: Path) -> bool:
+    """Whether the run folder holds the whole model that `fit_model` would leave there."""
+    try:
+        manifest, dataset = load_checkpoint(run_dir).manifest, Dataset.open(data)
+    except WorldModelError:
+        return False  # not there, or not whole: it is made again
+    before, after = shaping(manifest.experiment), shaping(strict.to_plain(config))
+    return (manifest.step, manifest.data.fingerprint, before) == (config.train.num_steps, dataset.fingerprint, after)
+
+
+def shaping(experiment: Mapping[str, Any]) -> dict[str, Any]:
+    """Those settings of an experiment, as plain values, that decide the weights besides the data."""
+    train = {name: value for name, value in experiment.get("train", {}).items() if name not in NOT_SHAPING}
+    return {"train": train} | {name: experiment.get(name) for name in MODEL_SECTIONS}
+
+
+def with_heads(config: ExperimentConfig, run_dir: Path) -> bool:
+    """Whether the run folder holds the heads, and the recorded actions, that `fit_heads_of` would add to its model."""
+    manifest = read_manifest(run_dir)
+    before, after = manifest.experiment, strict.to_plain(config)
+    recorded = [values.get("planner", {}).get("num_recorded_actions") for values in (before, after)]
+    return manifest.heads is not None and before.get("heads") == after["heads"] and recorded[0] == recorded[1]
+
+
 def fit_model(config: ExperimentConfig, data: Path, run_dir: Path, *, resume: bool, progress: Progress) -> None:
-    """Train the world model on a dataset and leave it in the run folder, without heads."""
+    """Train the world model on a dataset and leave it in the run folder, without heads.
+
+    Resuming a run that is finished changes nothing: its heads and its scores stay.
+    """
+    if resume and trained(config, data, run_dir):
+        return
     dataset, cache = open_data(data, config)
     train, val = split(cache, config, config.train.num_frames)
     with torch.random.fork_rng(devices=[]):
@@ -55,14 +87,13 @@ def fit_model(config: ExperimentConfig, data: Path, run_dir: Path, *, resume: bo
         model = JEPA(config.model, dataset.spec)
         objective = build_objective(config.objective, model)
     plain = strict.to_plain(config)
-    identity = {"dataset": dataset.fingerprint} | {name: plain[name] for name in ("data", "model", "objective")}
+    identity = {"dataset": dataset.fingerprint} | {name: plain[name] for name in MODEL_SECTIONS}
     with open_logger(config.logging, run_dir, plain) as logger:
         trainer = Trainer(
             model, objective, train, val, config.train, logger, run_dir, identity=identity, diagnose=latent_health
         )
         trainer.fit(resume=resume, progress=progress)
-    for stale in (run_dir / DIAGNOSTICS, *run_dir.glob("evaluation*.json")):  # of another model that was here before
-        stale.unlink(missing_ok=True)
+    forget_results(run_dir)
     manifest = new_manifest(
         dataset.spec,
         model=plain["model"],
@@ -87,12 +118,19 @@ def fit_heads_of(config: ExperimentConfig, data: Path, run_dir: Path, *, progres
         torch.manual_seed(config.train.seed)
         fitted = fit_heads(run.model, train, config.heads, torch.Generator().manual_seed(config.train.seed), progress)
     heads = Heads(fitted.progress, fitted.picture, recorded_actions(cache, config.planner.num_recorded_actions))
-    manifest = dataclasses.replace(run.manifest, heads=heads.record(), experiment=strict.to_plain(config))
+    forget_results(run_dir)
+    manifest = dataclasses.replace(run.manifest, heads=heads.record(), experiment=strict.to_plain(config), evaluations=())
     manifest = save_model(run_dir, run.model, heads, manifest)
     with told(run_dir, manifest, config.logging) as logger:
         logger.log(manifest.step, {f"heads/{name}": value for name, value in fitted.metrics.items()})
         logger.publish_model(run_dir, [MANIFEST, *manifest.checksums])
     return fitted.metrics
+
+
+def forget_results(run_dir: Path) -> None:
+    """Remove what was measured of another model, or of other heads, that were in the run folder before."""
+    for stale in (run_dir / DIAGNOSTICS, *run_dir.glob("evaluation*.json")):
+        stale.unlink(missing_ok=True)
 
 
 def score(run: Run, config: ExperimentConfig, env: gymnasium.Env, progress: Progress, path: Path | None = None) -> Evaluation:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from agents import cli
+from agents import cli, stages
 from agents.report import read_video
 from agents.runs import load_run
 from worldmodel.data import Dataset
@@ -51,17 +51,32 @@ def test_train_left_a_whole_run(folders: tuple[Path, Path]) -> None:
 
 
 def test_training_again_is_refused_and_resuming_a_finished_run_is_harmless(
-    folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+    folders: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    data, run = folders
-    before = read_manifest(run).checksums["model.safetensors"]
+    data, run = folders[0], shutil.copytree(folders[1], tmp_path / "run")
+    (run / "evaluation.json").write_text("{}")
+    before = {name: (run / name).read_bytes() for name in ("manifest.json", "evaluation.json", "metrics.jsonl")}
     words = ["train", "--config", TINY, "--data", str(data), "--out", str(run)]
     assert cli.main(words) == 2
     assert "resume" in capsys.readouterr().err
-    assert cli.main([*words, "--resume"]) == 0
-    assert read_manifest(run).checksums["model.safetensors"] == before
+    with monkeypatch.context() as patch:
+        patch.setattr(stages, "fit_heads", None)  # they are fitted already
+        assert cli.main([*words, "--resume", "train.log_every=3"]) == 0
+    assert "is trained already, 6 updates" in capsys.readouterr().out
+    assert {name: (run / name).read_bytes() for name in before} == before
     assert cli.main([*words, "--resume", "model.encoder.token_dim=8"]) == 2
     assert "token_dim" in capsys.readouterr().err
+
+    # other heads are fitted, and take the scores of the old ones with them
+    assert cli.main([*words, "--resume", "heads.progress_steps=30"]) == 0
+    assert not (run / "evaluation.json").exists()
+    after = read_manifest(run)
+    assert after.experiment["heads"]["progress_steps"] == 30
+    assert after.checksums["model.safetensors"] in before["manifest.json"].decode()
+    # weights that are not whole are made again from the training state
+    (run / "model.safetensors").write_bytes(b"torn")
+    assert cli.main([*words, "--resume"]) == 0
+    assert read_manifest(run).checksums["model.safetensors"] == after.checksums["model.safetensors"]
 
 
 def test_evaluate_writes_the_promised_json(
@@ -180,8 +195,6 @@ def test_an_environment_that_does_not_fit_is_refused(folders: tuple[Path, Path],
 def test_the_demo_does_everything_and_goes_on_after_an_interruption(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from agents import stages
-
     words = ["demo", "--out", str(tmp_path), "--config", TINY, "evaluate.agents=[random,worldmodel]", "record.num_episodes=20"]
     fit_heads_of = stages.fit_heads_of
 
