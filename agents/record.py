@@ -7,7 +7,6 @@ the number of workers, and any interruption, change nothing: the dataset is the 
 from __future__ import annotations
 
 import contextlib
-import json
 import multiprocessing
 import queue
 import signal
@@ -27,7 +26,8 @@ from agents.baselines import scripted
 from agents.protocol import recording_seed
 from agents.worldspec import spec_of
 from worldmodel.checks import require_at_least, require_positive, require_seed
-from worldmodel.data import DatasetWriter, finalize, recorded_episodes
+from worldmodel.data import DatasetWriter, finalize, recorded_episodes, require_free
+from worldmodel.data.files import read_json
 from worldmodel.errors import ConfigError, DataError, MismatchError, WorldModelError
 from worldmodel.progress import NoProgress, Progress
 from worldmodel.train.files import dump_json, write_atomic
@@ -98,6 +98,8 @@ def record(make_env: MakeEnv, config: RecordConfig, root: Path, progress: Progre
     progress = progress or NoProgress()
     root = Path(root)
     missing = missing_episodes(root, config)
+    if missing:
+        write_atomic(root / POLICY, dump_json(_policy(config)).encode())  # after the folder was found to be free, or ours
     had, num_new, num_actions = config.num_episodes - len(missing), 0, 0
 
     def told(length: int) -> None:
@@ -120,18 +122,23 @@ def record(make_env: MakeEnv, config: RecordConfig, root: Path, progress: Progre
 def missing_episodes(root: Path, config: RecordConfig) -> list[int]:
     """Numbers of the episodes that `root` does not have; each is also the episode's index in the dataset.
 
-    Raises DataError when `root` was recorded in another way: its episodes would not be those of this config.
+    Writes nothing. Raises DataError when `root` is used for something else, or was recorded in another way: its episodes
+    would not be those of this config. A policy that no episode was recorded with binds nobody.
     """
+    require_free(root)
     have = recorded_episodes(root) if root.is_dir() else set()
-    policy = {name: getattr(config, name) for name in ("seed", "aimed", "random", "expert")}
-    if not (root / POLICY).exists():
-        if have:
+    if have:
+        if not (root / POLICY).exists():
             raise DataError(f"{root} holds a dataset that was not recorded here; record into a new folder")
-        write_atomic(root / POLICY, dump_json(policy).encode())
-    theirs = json.loads((root / POLICY).read_text())
-    if theirs != policy:
-        raise DataError(f"{root} was recorded with {theirs}, not with {policy}; record into a new folder")
+        theirs, policy = read_json(root / POLICY), _policy(config)
+        if theirs != policy:
+            raise DataError(f"{root} was recorded with {theirs}, not with {policy}; record into a new folder")
     return [number for number in range(config.num_episodes) if number not in have]
+
+
+def _policy(config: RecordConfig) -> dict[str, float]:
+    """What decides the episodes besides the world."""
+    return {name: getattr(config, name) for name in ("seed", "aimed", "random", "expert")}
 
 
 def play_recorded(env: gymnasium.Env, config: RecordConfig, episode: int) -> Episode:

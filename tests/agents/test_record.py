@@ -106,6 +106,42 @@ def test_another_policy_is_not_mixed_in(tmp_path: Path) -> None:
         record(LineWorld, changed(num_episodes=3), root)
 
 
+def test_a_damaged_policy_is_one_line(recorded: Dataset, tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    record(LineWorld, changed(num_episodes=2), root)
+    (root / "meta/policy.json").write_text("{")
+    with pytest.raises(DataError, match=r"policy.json is damaged"):
+        record(LineWorld, changed(num_episodes=3), root)
+
+
+def test_a_folder_of_somebody_else_is_left_as_it_was(tmp_path: Path) -> None:
+    (tmp_path / "letters.txt").write_text("dear")
+    with pytest.raises(DataError, match=r"holds other files \(letters.txt\)"):
+        record(LineWorld, CONFIG, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["letters.txt"]
+    with pytest.raises(DataError, match="is a file"):
+        record(LineWorld, CONFIG, tmp_path / "letters.txt")
+
+
+def test_asking_what_is_missing_writes_nothing(tmp_path: Path) -> None:
+    assert len(missing_episodes(tmp_path / "data", CONFIG)) == 12
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_policy_that_recorded_nothing_binds_nobody(tmp_path: Path) -> None:
+    def refuse() -> LineWorld:
+        raise MismatchError("no such world")
+
+    root = tmp_path / "data"
+    with pytest.raises(MismatchError, match="no such world"):
+        record(refuse, CONFIG, root)
+    assert (root / "meta/policy.json").exists()
+    record(LineWorld, changed(num_episodes=2, seed=4), root)
+    assert Dataset.open(root).read_episode(0).seed == recording_seed(4, 0)
+    with pytest.raises(DataError, match="was recorded with"):
+        record(LineWorld, CONFIG, root)
+
+
 @pytest.mark.parametrize("policy", ["aimed", "random", "expert"])
 def test_the_shares_choose_the_policy(policy: str) -> None:
     config = changed(**{name: float(name == policy) for name in ("aimed", "random", "expert")})

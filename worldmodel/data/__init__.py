@@ -18,7 +18,7 @@ from worldmodel.data.cache import FrameCache
 from worldmodel.data.dataset import Dataset, EpisodeRow
 from worldmodel.data.sampler import ShuffledSampler
 from worldmodel.data.windows import Windows, in_validation
-from worldmodel.data.writer import DatasetWriter, recorded_episodes
+from worldmodel.data.writer import DatasetWriter, recorded_episodes, require_free
 
 __all__ = [
     "Dataset",
@@ -30,4 +30,5 @@ __all__ = [
     "finalize",
     "in_validation",
     "recorded_episodes",
+    "require_free",
 ]

@@ -73,7 +73,7 @@ class DatasetWriter:
         self._rows: list[dict[str, Any]] = []
         self._row_fields: list[pa.Field] = []
         self._written: set[int] = set()
-        _require_free(self.root)
+        require_free(self.root)
         self._exit = contextlib.ExitStack()
         busy = f"{self.root} is being finalized by another process; record again when it has finished"
         self._exit.enter_context(lock(self.root / LOCK, exclusive=False, wait=10.0, busy=busy))
@@ -210,8 +210,8 @@ def read_world(root: Path) -> tuple[WorldSpec, float]:
     return spec, fps
 
 
-def _require_free(root: Path) -> None:
-    """Refuse a folder that somebody uses for something else."""
+def require_free(root: Path) -> None:
+    """Raise DataError for a folder that somebody uses for something else."""
     if root.exists() and not root.is_dir():
         raise DataError(f"{root} is a file; expected a folder for the dataset")
     if root.is_dir() and not (root / WORLD).exists():
