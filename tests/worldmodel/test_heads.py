@@ -143,7 +143,7 @@ def test_fitted_heads_find_the_objects_and_leave_the_model_alone() -> None:
     assert heard.calls[-1] == (160, 160)
     assert heads.num_labelled_frames == 700
     result = probe(model, heads.progress, ToyWindows(100, seed=1), torch.Generator().manual_seed(0), num_frames=100)
-    assert set(result) == {f"{name}_{h}" for name in ("position_cm", "status_accuracy") for h in range(3)}
+    assert set(result) == {f"{name}_{h}" for name in ("position_cm", "status_accuracy", "num_frames") for h in range(3)}
     assert result["position_cm_0"] < 6  # of about 18 for saying the middle
     assert result["status_accuracy_0"] > 0.7
     assert heads.metrics["picture_mse"] < 0.05
@@ -184,6 +184,16 @@ def test_episodes_too_few_to_hold_one_out_are_named() -> None:
 
     with pytest.raises(DataError, match=r"come from 1 episodes, .*record more episodes, or lower heads.held_out"):
         fitted(tiny(sensors=("pixels",)), OneEpisode(30))
+
+
+def test_a_probe_tells_on_how_many_frames_it_looked() -> None:
+    model = tiny(sensors=("pixels",))
+    head = ProgressHead(ProgressHeadConfig(grid=4, token_dim=6, num_slots=SLOTS))
+    generator = torch.Generator().manual_seed(0)
+    few = probe(model, head, ToyWindows(40), generator, num_frames=1000)  # 40 windows of three frames: one label each
+    assert few["num_frames_0"] == 40
+    assert 40 > few["num_frames_1"] > few["num_frames_2"] > 0  # a first frame is imagined from nowhere
+    assert probe(model, head, ToyWindows(40), generator, num_frames=25, max_steps=0)["num_frames_0"] == 25
 
 
 def test_windows_without_labels_are_refused() -> None:

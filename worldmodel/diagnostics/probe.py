@@ -20,8 +20,11 @@ def probe(
 ) -> dict[str, float]:
     """position_cm_H (mean over objects on the table) and status_accuracy_H for H = 0..max_steps actions ahead.
 
+    num_frames_H is on how many distinct frames: `num_frames` are asked for, but there may be fewer, and the first frames of
+    an episode cannot be imagined from before.
     `windows` should be of episodes on which neither the model nor the head was fitted.
     """
     head.eval()
     data, _, _ = labelled_latents(model, windows, num_frames, max_steps, generator)
-    return progress_metrics(head, data)
+    counts = {f"num_frames_{ahead}": int((data.steps == ahead).sum()) for ahead in range(max_steps + 1)}
+    return progress_metrics(head, data) | counts
