@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -22,6 +22,9 @@ from worldmodel.errors import ConfigError, MismatchError
 from worldmodel.progress import NoProgress, Progress
 
 log = logging.getLogger(__name__)
+
+Tell = Callable[[int], None]
+"""Told how many starts are drawn."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ class EvalConfig:
         return {key: value for key, value in given.items() if value is not None}
 
 
-def protocol_of(env: gymnasium.Env, config: EvalConfig) -> EvaluationProtocol:
+def protocol_of(env: gymnasium.Env, config: EvalConfig, tell: Tell | None = None) -> EvaluationProtocol:
     """The protocol of an evaluation in this environment; draws the starts, which takes a reset each."""
     spec = spec_of(env)
     for key, value in config.env_overrides().items():
@@ -72,7 +75,7 @@ def protocol_of(env: gymnasium.Env, config: EvalConfig) -> EvaluationProtocol:
         env_id=spec.env_id,
         env_kwargs=spec.env_kwargs,
         seed=config.seed,
-        starts=draw_starts(env, config.num_episodes, config.seed),
+        starts=draw_starts(env, config.num_episodes, config.seed, tell),
         budget=config.budget,
         robot=spec.robot,
         renderer=spec.renderer,
@@ -80,8 +83,11 @@ def protocol_of(env: gymnasium.Env, config: EvalConfig) -> EvaluationProtocol:
     )
 
 
-def draw_starts(env: gymnasium.Env, num: int, seed: int) -> tuple[int, ...]:
-    """Environment seeds of `num` starts that are not solved already. Raises MismatchError when nearly all are."""
+def draw_starts(env: gymnasium.Env, num: int, seed: int, tell: Tell | None = None) -> tuple[int, ...]:
+    """Environment seeds of `num` starts that are not solved already; `tell` hears how many there are after each.
+
+    Raises MismatchError when nearly all are solved already.
+    """
     starts: list[int] = []
     solved = 0
     for start in evaluation_seeds(seed):
@@ -90,6 +96,8 @@ def draw_starts(env: gymnasium.Env, num: int, seed: int) -> tuple[int, ...]:
         _, info = env.reset(seed=start)
         if not _fact(info, "success"):
             starts.append(start)
+            if tell is not None:
+                tell(len(starts))
             continue
         solved += 1
         if solved > 100 + 20 * num:
@@ -117,12 +125,14 @@ def evaluate(
     progress = progress or NoProgress()
     if not agents:
         raise ConfigError("no agents to evaluate")
-    protocol = protocol_of(env, config)
+    total, done = len(agents) * config.num_episodes, 0
+    protocol = protocol_of(
+        env, config, lambda drawn: progress.update(0, total, drawing=f"start {drawn} of {config.num_episodes}")
+    )
     require_held_out(protocol.starts, trained_on)
     identities = {name: agent.identity for name, agent in agents.items()}
     kept = Journal(journal, protocol, env, identities) if journal is not None else None
 
-    total, done = len(agents) * len(protocol.starts), 0
     episodes: list[EpisodeResult] = []
     for name, agent in agents.items():
         mine: list[EpisodeResult] = []

@@ -190,6 +190,18 @@ def test_starts_that_were_trained_on_are_refused() -> None:
         evaluate(LineWorld(), agents(), CONFIG, trained_on=[(start, start)])
 
 
+def test_drawing_the_starts_is_shown_before_the_first_episode() -> None:
+    told: list[tuple[int, int, dict]] = []
+
+    class Noting:
+        def update(self, done: int, total: int, **fields: str | float) -> None:
+            told.append((done, total, fields))
+
+    evaluate(LineWorld(), {"expert": ExpertAgent()}, EvalConfig(num_episodes=3), progress=Noting())
+    assert told[:3] == [(0, 3, {"drawing": f"start {k} of 3"}) for k in (1, 2, 3)]
+    assert [done for done, _, _ in told[3:]] == [1, 2, 3]
+
+
 def test_the_environment_must_be_the_one_that_was_asked_for() -> None:
     gymnasium.register("LineWorld-v0", entry_point="tests.fakes:LineWorld")
     try:
@@ -207,7 +219,7 @@ def test_floor_and_ceiling_always_play() -> None:
     assert EvalConfig(agents=("worldmodel:goal", "expert", "worldmodel")).players == (
         "random", "worldmodel:goal", "worldmodel", "expert",
     )  # fmt: skip
-    assert EvalConfig(agents=()).players == EvalConfig(agents=("expert", "random")).players == ("random", "expert")
+    assert EvalConfig(agents=("expert", "random")).players == ("random", "expert")
 
 
 def test_mistakes_are_named(tmp_path: Path) -> None:
