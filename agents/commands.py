@@ -86,10 +86,13 @@ def train(command: arguments.Train, screen: Screen) -> int:
         again = "the same command with --resume" if (run_dir / STATE).exists() else "the same command again"
         raise KeyboardInterrupt(f"what was learned is kept in {run_dir}; run {again} to go on") from None
     if config.data.val_fraction > 0:
-        found = measure(config, command.data, run_dir)
+        with screen.stage("measure") as progress:
+            found = measure(config, command.data, run_dir, progress)
         for sweeps in range(3):
             if not math.isnan(error := found.get(f"position_cm_{sweeps}", math.nan)):
                 screen.say(f"the head finds objects to {error:.1f} cm {_when(sweeps)}")
+    else:
+        screen.say("not measured: data.val_fraction is 0, there are no episodes to measure on")
     screen.say(f"run: {run_dir}")
     return 0
 

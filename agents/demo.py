@@ -42,6 +42,12 @@ class Stage:
     """Whether its result is there."""
     work: Callable[[Progress], object]
     """Makes the result; called again after an interruption, it goes on."""
+    results: tuple[Path, ...] = ()
+    """Files that it leaves; they are removed when a stage that they are made from is run again."""
+    is_source: bool = True
+    """Whether the results of later stages are made from its own."""
+    left_out: str = ""
+    """Why there is nothing to do; empty when there is."""
 
 
 def run(config: ExperimentConfig, run_dir: Path, make_env: MakeEnv, screen: Screen) -> int:
@@ -57,13 +63,22 @@ def run(config: ExperimentConfig, run_dir: Path, make_env: MakeEnv, screen: Scre
 
 
 def run_stages(pipeline: list[Stage], run_dir: Path, screen: Screen) -> None:
-    """Run the stages in order; a stage whose result is there is skipped unless one before it was run."""
+    """Run the stages in order; a stage whose result is there is skipped unless one that it is made from was run.
+
+    What was made from a stage's last result is removed before the stage is run: so it is made again in this call, or in the
+    next one when this one is interrupted.
+    """
     for number, stage in enumerate(pipeline, start=1):
         heading = f"[{number}/{len(pipeline)}] {stage.title}"
+        if stage.left_out:
+            screen.heading(f"{heading}: left out, {stage.left_out}")
+            continue
         if stage.done():
             screen.heading(f"{heading}: done already")
             continue
         screen.heading(heading)
+        for stale in (path for later in pipeline[number:] if stage.is_source for path in later.results):
+            stale.unlink(missing_ok=True)
         started = time.monotonic()
         try:
             with screen.stage(stage.name) as progress:
@@ -77,6 +92,11 @@ def run_stages(pipeline: list[Stage], run_dir: Path, screen: Screen) -> None:
 def pipeline(config: ExperimentConfig, run_dir: Path, make_env: MakeEnv) -> list[Stage]:
     """The stages in order."""
     data, video = run_dir / "data", _video(run_dir)
+    diagnostics, evaluation = run_dir / stages.DIAGNOSTICS, run_dir / stages.EVALUATION
+    strips, views = run_dir / "figures" / "strips.npz", run_dir / "figures" / "planner.npz"
+
+    def trained() -> bool:
+        return stages.trained(config, data, run_dir)
 
     def score(progress: Progress) -> None:
         env = make_env(config.env, **config.evaluate.env_overrides())
@@ -88,7 +108,8 @@ def pipeline(config: ExperimentConfig, run_dir: Path, make_env: MakeEnv) -> list
     def film(progress: Progress) -> None:
         trained_run = load_run(run_dir, resolve_device(config.train.device))
         start = json.loads((run_dir / stages.EVALUATION).read_text(encoding="utf-8"))["protocol"]["starts"][0]
-        env = make_env(config.env, **FILM_KWARGS)
+        # the world of the evaluation, so that the episode on film is one that was scored
+        env = make_env(config.env, **FILM_KWARGS, **config.evaluate.env_overrides())
         try:
             film_and_look_inside(trained_run, config, env, start, video, progress)
         finally:
@@ -101,10 +122,11 @@ def pipeline(config: ExperimentConfig, run_dir: Path, make_env: MakeEnv) -> list
             lambda: data.exists() and not missing_episodes(data, config.record),
             lambda progress: record(functools.partial(make_env, config.env), config.record, data, progress),
         ),
+        Stage("cache", "unpack its pictures", trained, lambda progress: stages.open_data(data, config, progress)),
         Stage(
             "train",
             f"train the world model, {config.train.num_steps} updates",
-            lambda: stages.trained(config, data, run_dir),
+            trained,
             lambda progress: stages.fit_model(config, data, run_dir, resume=True, progress=progress),
         ),
         Stage(
@@ -116,16 +138,20 @@ def pipeline(config: ExperimentConfig, run_dir: Path, make_env: MakeEnv) -> list
         Stage(
             "measure",
             "measure model and heads",
-            (run_dir / stages.DIAGNOSTICS).exists,
-            lambda progress: measure(config, data, run_dir),
+            diagnostics.exists,
+            lambda progress: measure(config, data, run_dir, progress),
+            results=(diagnostics, strips),
+            is_source=False,
+            left_out="" if config.data.val_fraction > 0 else "data.val_fraction is 0: there are no episodes to measure on",
         ),
         Stage(
             "evaluate",
             f"evaluate {', '.join(config.evaluate.players)} on {config.evaluate.num_episodes} held-out starts",
-            (run_dir / stages.EVALUATION).exists,
+            evaluation.exists,
             score,
+            results=(evaluation,),
         ),
-        Stage("film", "film an episode", video.exists, film),
+        Stage("film", "film an episode", video.exists, film, results=(video, views)),
         Stage("report", "write the report", lambda: False, lambda progress: write_report(run_dir)),
     ]
 

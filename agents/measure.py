@@ -14,6 +14,7 @@ from agents.stages import open_data
 from worldmodel.data import Dataset, FrameCache, Windows, in_validation
 from worldmodel.diagnostics import horizon_errors, probe
 from worldmodel.errors import CheckpointError, ConfigError, DataError
+from worldmodel.progress import NoProgress, Progress
 from worldmodel.train.device import resolve_device
 from worldmodel.types import Episode
 
@@ -25,11 +26,13 @@ NUM_PROBED, NUM_WINDOWS = 1000, 256
 """Labelled frames that the probe is scored on, and windows that imagination is measured on, at most."""
 
 
-def measure(config: ExperimentConfig, data: Path, run_dir: Path) -> dict[str, float]:
+def measure(config: ExperimentConfig, data: Path, run_dir: Path, progress: Progress | None = None) -> dict[str, float]:
     """Write RUN/diagnostics.json and the strips of imagination beside reality; what the progress head finds of objects.
 
     Raises CheckpointError while the heads are not fitted, ConfigError when no episode was kept for validation.
     """
+    progress = progress or NoProgress()
+    progress.update(0, 3, measuring="objects")
     run = load_run(run_dir, resolve_device(config.train.device))
     if run.heads is None:
         raise CheckpointError(f"{run_dir} has no heads yet; finish its training first")
@@ -41,10 +44,12 @@ def measure(config: ExperimentConfig, data: Path, run_dir: Path) -> dict[str, fl
     # what the head reads off seen and imagined latents
     num_frames = min(NUM_PROBED, windows.num_windows)
     found = probe(run.model, run.heads.progress, windows, generator, num_frames, max_steps=min(2, horizon))
+    progress.update(1, 3, measuring="drift")
 
     # how fast imagination drifts
     rows = np.sort(torch.randperm(windows.num_windows, generator=generator)[:NUM_WINDOWS].numpy())
     drift = horizon_errors(run.model, windows.batch(rows))
+    progress.update(2, 3, measuring="pictures")
 
     # what it looks like
     strips = imagine_strips(
@@ -59,6 +64,7 @@ def measure(config: ExperimentConfig, data: Path, run_dir: Path) -> dict[str, fl
     save_strips(run_dir, strips, dataset.spec.action)
     measures = {"parameters": run.model.num_parameters}
     save_diagnostics(run_dir, horizon=drift, num_windows=len(rows), probe=found, num_frames=num_frames, measures=measures)
+    progress.update(3, 3)
     return found
 
 

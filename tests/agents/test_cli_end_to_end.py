@@ -108,7 +108,7 @@ def test_a_casual_evaluation_leaves_the_runs_own_alone(
     casual = (
         ["--episodes", "1"],
         ["--seed", "1"],
-        ["evaluate.agents=[]"],
+        ["evaluate.agents=[random]"],
         ["--agents", "worldmodel:goal"],
         ["planner.elites.num_samples=[8,8]"],
         ["cost.name=goal"],
@@ -207,7 +207,8 @@ def test_the_demo_does_everything_and_goes_on_after_an_interruption(
     capsys.readouterr()
     assert cli.main(words) == 0
     out = capsys.readouterr().out
-    assert "[1/7] record 20 episodes: done already" in out and "[2/7] train the world model, 6 updates: done already" in out
+    assert "[1/8] record 20 episodes: done already" in out and "[3/8] train the world model, 6 updates: done already" in out
+    assert "measure: 3/3" in out and "evaluate: 6/6" in out  # three agents, two starts
     assert str(tmp_path / "report.html") in out and str(tmp_path / "videos" / "episode.mp4") in out
     assert "worldmodel" in out and "95 % interval" in out
     assert (tmp_path / "report.html").exists() and (tmp_path / "videos" / "episode.mp4").exists()

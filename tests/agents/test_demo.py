@@ -7,12 +7,16 @@ import io
 import json
 from pathlib import Path
 
+import gymnasium
 import pytest
 
 from agents import demo
 from agents.console import Screen
 from agents.demo import Stage
-from agents.experiment import ExperimentConfig
+from agents.evaluate import EvalConfig
+from agents.experiment import DataConfig, EnvConfig, ExperimentConfig
+from agents.film import FILM_KWARGS
+from tests.fakes import LineWorld
 from worldmodel.errors import ConfigError
 
 
@@ -48,6 +52,60 @@ def test_an_interrupted_pipeline_goes_on_where_it_was(tmp_path: Path) -> None:
     assert "[1/3] do a: done already" in file.getvalue()
     times = json.loads((tmp_path / demo.TIMES).read_text())
     assert set(times) == {"a", "b", "c"} and min(times.values()) >= 0
+
+
+def test_what_is_made_from_a_stage_that_runs_is_made_again(tmp_path: Path) -> None:
+    files = {name: tmp_path / name for name in "abcd"}
+    worked: list[str] = []
+    interrupt = True
+
+    def work(name: str) -> None:
+        worked.append(name)
+        if interrupt and name == "b":
+            raise KeyboardInterrupt
+        files[name].touch()
+
+    def stage(name: str) -> Stage:
+        return Stage(name, name, files[name].exists, lambda progress: work(name), results=(files[name],), is_source=name != "c")
+
+    for name in "bcd":
+        files[name].touch()  # old results, and the one that they were made from is gone
+    with pytest.raises(KeyboardInterrupt):
+        demo.run_stages([stage(name) for name in "abcd"], tmp_path, Screen(io.StringIO()))
+    interrupt = False
+    demo.run_stages([stage(name) for name in "abcd"], tmp_path, Screen(io.StringIO()))
+    assert worked == ["a", "b", "b", "c", "d"]
+    files["c"].unlink()
+    demo.run_stages([stage(name) for name in "abcd"], tmp_path, Screen(io.StringIO()))
+    assert worked[5:] == ["c"]  # nothing is made from it
+
+
+def test_without_validation_episodes_measuring_is_left_out(tmp_path: Path) -> None:
+    config = dataclasses.replace(ExperimentConfig(), data=DataConfig(val_fraction=0.0))
+    (stage,) = (s for s in demo.pipeline(config, tmp_path, make_env=no_env) if s.name == "measure")
+    file = io.StringIO()
+    demo.run_stages([stage], tmp_path, Screen(file))
+    assert file.getvalue().count("\n") == 1 and "left out, data.val_fraction is 0" in file.getvalue()
+
+
+def no_env(config: EnvConfig, **overrides: object) -> gymnasium.Env:
+    raise AssertionError("no environment is needed")
+
+
+def test_the_film_shows_the_world_that_was_scored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = dataclasses.replace(ExperimentConfig(), evaluate=EvalConfig(num_objects=4, budget=5))
+    (tmp_path / "evaluation.json").write_text('{"protocol": {"starts": [7]}}')
+    made, filmed = [], []
+
+    def make_env(config: EnvConfig, **overrides: object) -> gymnasium.Env:
+        made.append(overrides)
+        return LineWorld()
+
+    monkeypatch.setattr(demo, "load_run", lambda *args: None)
+    monkeypatch.setattr(demo, "film_and_look_inside", lambda run, config, env, start, *args: filmed.append(start))
+    (stage,) = (s for s in demo.pipeline(config, tmp_path, make_env) if s.name == "film")
+    demo.run_stages([stage], tmp_path, Screen(io.StringIO()))
+    assert made == [{**FILM_KWARGS, "num_objects": 4, "max_sweeps": 5}] and filmed == [7]
 
 
 def test_times_add_up_over_calls(tmp_path: Path) -> None:
