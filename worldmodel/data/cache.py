@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from worldmodel.atomic import sync
 from worldmodel.data.dataset import Dataset
 from worldmodel.data.features import LABEL, sensor_columns
-from worldmodel.data.files import PART, lock, one_line, part_path, publish_json, read_json, sync
+from worldmodel.data.files import PART, lock, one_line, part_path, publish_json, read_json
 from worldmodel.errors import DataError, unknown_name
 from worldmodel.progress import NoProgress, Progress
 from worldmodel.types import WorldSpec

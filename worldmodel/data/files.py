@@ -16,10 +16,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from worldmodel.atomic import PART, replace_file
 from worldmodel.errors import DataError
-
-PART = ".part"
-"""Suffix of a file that is still being written; nothing reads one, and whoever holds the lock may delete it."""
 
 
 def one_line(error: BaseException) -> str:
@@ -28,17 +26,8 @@ def one_line(error: BaseException) -> str:
 
 
 def part_path(path: Path) -> Path:
-    """A fresh temporary name beside `path`."""
+    """A fresh temporary name beside `path`; whoever holds the lock may delete the file of a killed writer."""
     return path.parent / f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}{PART}"
-
-
-def sync(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on the disk."""
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def publish(path: Path, content: bytes | Callable[[Path], None]) -> None:
@@ -49,21 +38,10 @@ def publish(path: Path, content: bytes | Callable[[Path], None]) -> None:
     Raises:
         DataError: the folder cannot be written, or the disk is full.
     """
-    part = part_path(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if callable(content):
-            content(part)
-        else:
-            part.write_bytes(content)
-        sync(part)
-        os.replace(part, path)
-        sync(path.parent)
+        replace_file(path, part_path(path), content)
     except OSError as error:
         raise DataError(f"cannot write {path}: {one_line(error)}; free space or choose another folder") from error
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
 
 
 def publish_json(path: Path, values: Any) -> None:

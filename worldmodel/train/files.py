@@ -4,27 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
+from worldmodel.atomic import PART, replace_file
 from worldmodel.errors import CheckpointError
 
 
 def write_atomic(path: Path, content: bytes) -> None:
-    """Replace `path` by `content`: a temporary name, fsync, rename. A crash leaves the old file or the new one.
+    """Replace `path` by `content`. A crash leaves the old file or the new one.
 
     Raises CheckpointError when the folder cannot be written or the disk is full.
     """
-    part = path.with_name(path.name + ".part")
+    # The same name each time: what a kill leaves is written over by the next run.
+    part = path.with_name(path.name + PART)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-        _sync_directory(path.parent)
+        replace_file(path, part, content)
     except OSError as error:
         raise CheckpointError(f"cannot write {path}: {error}; free space or choose another folder") from error
 
@@ -37,14 +32,3 @@ def dump_json(value: Any, indent: int | None = 2) -> str:
 def sha256(content: bytes) -> str:
     """Checksum of a file's bytes, as hexadecimal digits."""
     return hashlib.sha256(content).hexdigest()
-
-
-def _sync_directory(directory: Path) -> None:
-    """Make a rename last through a power cut, where the system can open a directory (Windows cannot)."""
-    if os.name != "posix":
-        return
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
