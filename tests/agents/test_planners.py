@@ -197,14 +197,15 @@ def test_mistakes_are_named() -> None:
         build_planner(SamplingConfig(), action_spec())
     with pytest.raises(ConfigError, match="num_elites is 9; expected 1 to 8"):
         CEMConfig(num_samples=(64, 8), num_elites=9)
-    for config, changes in (
+    cases: tuple[tuple[Any, dict[str, Any]], ...] = (
         (CEMConfig, {"init_std": 0.0}),
         (CEMConfig, {"min_std": -0.1}),
         (ElitesConfig, {"init_std": float("nan")}),
         (ElitesConfig, {"std_decay": 1.5}),
         (MPPIConfig, {"std": 0.0}),
         (MPPIConfig, {"temperature": float("nan")}),
-    ):
+    )
+    for config, changes in cases:
         with pytest.raises(ConfigError, match=f"{next(iter(changes))} is .*; expected"):
             config(**changes)
     with pytest.raises(ConfigError, match="num_samples"):

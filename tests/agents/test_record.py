@@ -180,7 +180,7 @@ def test_mistakes_are_named() -> None:
         RecordConfig(aimed=1.0)
     for name in ("num_episodes", "workers", "episodes_per_shard"):
         with pytest.raises(ConfigError, match=f"{name} is 0; expected at least 1"):
-            RecordConfig(**{name: 0})
+            changed(**{name: 0})
     with pytest.raises(ConfigError, match="fps is nan; expected more than 0"):
         RecordConfig(fps=float("nan"))
     for share in (float("nan"), 0.7000001, 0.6):

@@ -44,6 +44,10 @@ def test_the_content_is_on_the_disk_before_the_name_is(tmp_path: Path, monkeypat
     for name in ("fsync", "replace"):
         real = getattr(os, name)
         monkeypatch.setattr(os, name, lambda *a, name=name, real=real: (order.append(name), real(*a))[1])
-    replace_file(tmp_path / "file", tmp_path / "part", lambda part: part.write_text("x") and None)
+
+    def fill(part: Path) -> None:
+        part.write_text("x")
+
+    replace_file(tmp_path / "file", tmp_path / "part", fill)
     assert order == ["fsync", "replace", "fsync"]
     assert (tmp_path / "file").read_text() == "x"
