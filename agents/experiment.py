@@ -50,6 +50,19 @@ class DataConfig:
 
 
 @dataclass(frozen=True)
+class MeasureConfig:
+    """How a trained model is measured before it acts."""
+
+    num_probe_frames: int = 0
+    """Labelled training frames on which a probe is fitted that measures the latent and serves no agent; 0 fits none."""
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError for a probe of too few frames."""
+        if self.num_probe_frames != 0 and self.num_probe_frames < 100:
+            raise ConfigError(f"num_probe_frames is {self.num_probe_frames}; expected 0, or at least 100")
+
+
+@dataclass(frozen=True)
 class PlannerConfig:
     """Which planner, and how each of them searches."""
 
@@ -108,6 +121,8 @@ class ExperimentConfig:
     """How it is fitted."""
     heads: HeadsConfig = field(default_factory=HeadsConfig)
     """What is read off it."""
+    measure: MeasureConfig = field(default_factory=MeasureConfig)
+    """What the latent is found to hold."""
     planner: PlannerConfig = field(default_factory=PlannerConfig)
     """How it is searched."""
     cost: CostConfig = field(default_factory=CostConfig)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +10,12 @@ import torch
 
 from agents.experiment import ExperimentConfig
 from agents.report import imagine_strips, save_diagnostics, save_strips
-from agents.runs import load_run
+from agents.runs import Run, load_run
 from agents.stages import open_data
 from worldmodel.data import Dataset, FrameCache, Windows, in_validation
 from worldmodel.diagnostics import horizon_errors, probe
 from worldmodel.errors import CheckpointError, ConfigError, DataError
+from worldmodel.heads import fit_heads
 from worldmodel.progress import NoProgress, Progress
 from worldmodel.train.device import resolve_device
 from worldmodel.types import Episode
@@ -62,10 +64,31 @@ def measure(config: ExperimentConfig, data: Path, run_dir: Path, progress: Progr
         device=run.device,
     )
     save_strips(run_dir, strips, dataset.spec.action)
-    measures = {"parameters": run.model.num_parameters}
+    measures: dict[str, float | str] = {"parameters": run.model.num_parameters}
+    if config.measure.num_probe_frames > 0:
+        measures |= probe_of_many(run, config, cache, windows, num_frames, progress)
     save_diagnostics(run_dir, horizon=drift, num_windows=len(rows), probe=found, num_frames=num_frames, measures=measures)
     progress.update(3, 3)
     return found
+
+
+def probe_of_many(
+    run: Run, config: ExperimentConfig, cache: FrameCache, windows: Windows, num_frames: int, progress: Progress
+) -> dict[str, float | str]:
+    """What a probe finds that is fitted on many more labels than the agent's head may have: what the latent holds.
+
+    It has the head's form and is fitted on training episodes; `windows` are of validation episodes.
+    """
+    length = config.heads.max_steps_ahead + 1
+    train = Windows(cache, length, config.data.stride, "train", config.data.val_fraction, labels=True)
+    many = dataclasses.replace(config.heads, num_labelled_frames=config.measure.num_probe_frames, picture_steps=0)
+    generator = torch.Generator().manual_seed(config.train.seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.train.seed)
+        fitted = fit_heads(run.model, train, many, generator, progress)
+    found = probe(run.model, fitted.progress, windows, generator, num_frames, max_steps=min(2, windows.num_frames - 1))
+    named = {f"probe_{name}": value for name, value in found.items() if name.startswith("position_cm")}
+    return {"probe_labelled_frames": fitted.num_labelled_frames, **named}
 
 
 def longest_windows(cache: FrameCache, config: ExperimentConfig, num_frames: int) -> Windows:

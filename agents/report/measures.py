@@ -58,5 +58,11 @@ def _horizon(values: Mapping[str, Any]) -> HorizonCurve:
 def _probe(values: Mapping[str, Any]) -> tuple[ProbeRow, ...]:
     ahead = sorted(int(name.removeprefix(POSITION)) for name in values if name.startswith(POSITION))
     return tuple(
-        ProbeRow(k, float(values[f"{POSITION}{k}"]), float(values[f"{STATUS}{k}"]), int(values["num_frames"])) for k in ahead
+        ProbeRow(
+            k,
+            float(values[f"{POSITION}{k}"]),
+            float(values[f"{STATUS}{k}"]),
+            int(values.get(f"num_frames_{k}", values["num_frames"])),  # the first frames of an episode are not imagined
+        )
+        for k in ahead
     )

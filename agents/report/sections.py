@@ -103,8 +103,12 @@ def prediction(data: ReportData) -> str:
         svg = line_figure([line], "predicted sweeps", "mean position error [cm]", name="probe error", from_zero=True)
         caption = f"Object places read off the latent by the head ({data.probe[0].num_frames:,} frames)."
         figures.append(page.figure(svg, caption))
-        rows = [(str(row.sweeps), f"{row.position_cm:.2f}", f"{100 * row.status_accuracy:.1f}") for row in data.probe]
-        notes.append(page.table(("predicted sweeps", "position error [cm]", "status right [%]"), rows, numeric=range(3)))
+        rows = [
+            (str(row.sweeps), f"{row.position_cm:.2f}", f"{100 * row.status_accuracy:.1f}", f"{row.num_frames:,}")
+            for row in data.probe
+        ]
+        columns = ("predicted sweeps", "position error [cm]", "status right [%]", "frames")
+        notes.append(page.table(columns, rows, numeric=range(4)))
     else:
         notes.append(page.missing("Probe error is missing: there is none in diagnostics.json of this run."))
     measures = [(page.text(name.replace("_", " ")), cell(value)) for name, value in data.diagnostics.items()]
