@@ -110,22 +110,17 @@ class SweepSkill:
             return np.column_stack([xy, z, np.full(len(xy), yaw)])
 
         # One path through lower, sweep and lift keeps the wrist in one piece.
-        down, up = (
-            np.linspace(config.lift_height, config.sweep_height, 9),
-            np.linspace(config.sweep_height, config.lift_height, 9),
-        )
-        num_along = 25
+        num_up, num_along = 9, 25
+        down = np.linspace(config.lift_height, config.sweep_height, num_up)
+        up = np.linspace(config.sweep_height, config.lift_height, num_up)
         line = start + np.linspace(0, 1, num_along)[:, None] * along
-        path = self.robot.inverse(
-            np.concatenate(
-                [
-                    poses(np.tile(start, (9, 1)), down),
-                    poses(line, np.full(num_along, down[-1])),
-                    poses(np.tile(end, (9, 1)), up),
-                ]
-            )
-        )
-        lower, sweep, lift = path[:9], path[9 : 9 + num_along], path[9 + num_along :]
+        legs = [
+            poses(np.tile(start, (num_up, 1)), down),
+            poses(line, np.full(num_along, config.sweep_height)),
+            poses(np.tile(end, (num_up, 1)), up),
+        ]
+        path = self.robot.inverse(np.concatenate(legs))
+        lower, sweep, lift = np.split(path, [num_up, num_up + num_along])
         home = self.robot.home
         vertical = config.lift_height - config.sweep_height
         return [
