@@ -15,7 +15,8 @@ from __future__ import annotations
 
 from worldmodel.data.assemble import finalize
 from worldmodel.data.cache import FrameCache
-from worldmodel.data.dataset import Dataset, EpisodeRow
+from worldmodel.data.dataset import Dataset
+from worldmodel.data.episodes_table import EpisodeRow
 from worldmodel.data.sampler import ShuffledSampler
 from worldmodel.data.windows import Windows, in_validation
 from worldmodel.data.writer import DatasetWriter, recorded_episodes, require_free

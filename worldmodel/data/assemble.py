@@ -18,11 +18,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from worldmodel.data import statistics
 from worldmodel.data.card import card
-from worldmodel.data.dataset import Dataset, read_episode_table
+from worldmodel.data.dataset import Dataset
+from worldmodel.data.episodes_table import merged_stats, read_episode_table
 from worldmodel.data.features import (
-    BOOKKEEPING,
     CHECKSUMS,
     CHUNK_FILES,
     DATA_PATH,
@@ -147,7 +146,8 @@ def _publish(
 
     num_episodes = len(recorded) + (before.num_episodes if before else 0)
     publish(root / TASKS, lambda path: pq.write_table(_tasks_table(tasks), path))
-    publish_json(root / STATS, _stats(root, num_episodes, features))
+    stats = merged_stats(root, num_episodes, features)
+    publish_json(root / STATS, {name: {key: value.tolist() for key, value in of.items()} for name, of in stats.items()})
     new_files = {_path(DATA_PATH, int(i)) for i in file_indices} | {_path(EPISODES_PATH, episodes_file)}
     checksums = read_json(root / CHECKSUMS) if before else {}
     publish_json(root / CHECKSUMS, checksums | {name: sha256_of(root / name) for name in sorted(new_files)})
@@ -220,17 +220,6 @@ def _tasks_table(tasks: dict[str, int]) -> pa.Table:
     columns = [column("task_index", "int64", "int64"), column("task", "unicode", "object")]
     described = {"index_columns": ["task"], "column_indexes": [], "columns": columns, "pandas_version": "2.0.0"}
     return table.replace_schema_metadata({"pandas": json.dumps(described)})
-
-
-def _stats(root: Path, num_episodes: int, features: dict[str, Feature]) -> dict[str, Any]:
-    shapes = {
-        name: (feature["shape"][-1], 1, 1) if feature["dtype"] == "image" else tuple(feature["shape"])
-        for name, feature in features.items()
-        if name not in BOOKKEEPING
-    }
-    columns = ["episode_index", *(f"stats/{name}/{statistic}" for name in shapes for statistic in statistics.STATISTICS)]
-    merged = statistics.of_rows(read_episode_table(root, num_episodes, columns), shapes)
-    return {name: {key: value.tolist() for key, value in stats.items()} for name, stats in merged.items()}
 
 
 def _info(

@@ -1,11 +1,10 @@
-"""A finalized dataset, opened: what is in it, its episodes, and whether it is whole."""
+"""A finalized dataset, opened: what is in it, its episodes, and some of them selected."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,46 +13,32 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from worldmodel.data.features import CHECKSUMS, INFO, LABEL, STATS, TASKS, VERSION, Feature, features_of, sensor_columns
-from worldmodel.data.files import inside, one_line, read_json, read_parquet, reading, sha256_of
+from worldmodel.data.episodes_table import EpisodeRow, merged_stats, read_episodes
+from worldmodel.data.features import INFO, LABEL, STATS, Feature, features_of, sensor_columns
+from worldmodel.data.files import inside, one_line, read_json, read_rows, reading
 from worldmodel.data.frames import from_arrow
+from worldmodel.data.info import read_info
 from worldmodel.data.statistics import Stats
+from worldmodel.data.verify import verify
+from worldmodel.data.view import read_view
 from worldmodel.data.writer import read_world, recorded_episodes, shard_rows
 from worldmodel.errors import DataError
 from worldmodel.progress import NoProgress, Progress
 from worldmodel.types import Episode, WorldSpec
 
 
-@dataclass(frozen=True)
-class EpisodeRow:
-    """What is known of an episode without reading its frames."""
-
-    episode_index: int
-    """Its place in the dataset, from 0."""
-    length: int
-    """Number of frames, T + 1."""
-    seed: int
-    """Seed of the environment's reset."""
-    success: bool
-    """The task's own success rule held at the end."""
-    terminated: bool
-    """The last step ended the task."""
-    truncated: bool
-    """The last step ran out of budget."""
-    total_reward: float
-    """Sum of its rewards."""
-    instruction: str
-    """The task in words."""
-    first_frame: int
-    """Index of its first frame in the whole dataset."""
-    file: str
-    """Its data file, relative to the dataset."""
-    sha256: str
-    """Digest of everything in it, whatever file it is in."""
-
-
 class Dataset:
-    """A dataset in the LeRobotDataset v3.0 layout; `Dataset.open` makes one."""
+    """A dataset in the LeRobotDataset v3.0 layout, or some episodes of one; `Dataset.open` makes one.
+
+    Attributes:
+        root: its folder.
+        info: the contents of meta/info.json.
+        spec: the world that was recorded.
+        fps: frames per second.
+        episodes: a row for each episode that is selected, in order; `read_episode(i)` reads the i-th of them.
+        indices: (E,) int64, their numbers in the whole dataset.
+        whole: the dataset of which these are selected; itself when nothing is.
+    """
 
     def __init__(self, root: Path, info: dict[str, Any], spec: WorldSpec, fps: float, episodes: tuple[EpisodeRow, ...]):
         self.root = root
@@ -61,23 +46,58 @@ class Dataset:
         self.spec = spec
         self.fps = fps
         self.episodes = episodes
+        self.indices = np.arange(len(episodes))
+        self.whole = self
 
     @classmethod
     def open(cls, root: Path | str) -> Dataset:
-        """Open a finalized dataset; only its meta folder is read.
+        """Open a finalized dataset, or a view of one; only its meta folder is read.
+
+        Args:
+            root: folder of the dataset, or a view file (.json).
 
         Raises:
-            DataError: no dataset, not finalized yet, or damaged.
+            DataError: no dataset, not finalized yet, or damaged; or a view of a dataset that has changed since.
         """
         root = Path(root)
+        if root.suffix == ".json" and not root.is_dir():
+            return cls._open_view(root)
         _require_dataset(root)
         spec, fps = read_world(root)
-        info = read_json(root / INFO)
-        _check_info(root / INFO, info)
-        episodes = _read_episodes(root, info)
-        dataset = cls(root, info, spec, fps, episodes)
+        info = read_info(root)
+        dataset = cls(root, info, spec, fps, read_episodes(root, info))
         dataset._check_features()
         return dataset
+
+    @classmethod
+    def _open_view(cls, path: Path) -> Dataset:
+        view = read_view(path)
+        whole = cls.open(view.dataset)
+        if whole.fingerprint != view.fingerprint:
+            raise DataError(f"{path} is stale: {view.dataset} has changed since the view was made; make the view again")
+        return whole.select(view.episodes)
+
+    def select(self, indices: Sequence[int] | np.ndarray) -> Dataset:
+        """The same dataset with these episodes only, in this order; nothing is copied.
+
+        Args:
+            indices: (E,) which of this dataset's episodes, each once.
+
+        Raises:
+            DataError: none, no such episode, or one named twice.
+        """
+        chosen = np.asarray(indices)
+        if chosen.ndim != 1 or not len(chosen) or chosen.dtype.kind not in "iu":
+            raise DataError(f"expected a list of the numbers of one episode or more, got {chosen.dtype} {chosen.shape}")
+        outside = chosen[(chosen < 0) | (chosen >= self.num_episodes)]
+        if len(outside):
+            raise DataError(f"{self.root} has no episode {outside[0]}; it has 0 to {self.num_episodes - 1}")
+        if len(np.unique(chosen)) < len(chosen):
+            raise DataError(f"an episode of {self.root} is selected twice; expected each once")
+        selection = Dataset(self.root, self.info, self.spec, self.fps, tuple(self.episodes[i] for i in chosen))
+        selection.indices = self.indices[chosen]
+        selection.whole = self.whole
+        return selection
 
     @property
     def num_episodes(self) -> int:
@@ -115,6 +135,8 @@ class Dataset:
     @cached_property
     def stats(self) -> dict[str, Stats]:
         """Feature -> min, max, mean, std, count; images by channel in [0, 1], actions without padding."""
+        if self is not self.whole:
+            return merged_stats(self.root, self.whole.num_episodes, self.features, self.indices)
         values = read_json(self.root / STATS)
         try:
             return {name: {key: np.array(value) for key, value in stats.items()} for name, stats in values.items()}
@@ -131,10 +153,10 @@ class Dataset:
             raise DataError(f"{self.root} has no episode {i}; it has 0 to {self.num_episodes - 1}")
         row = self.episodes[i]
         path = inside(self.root, row.file)
-        table = _read_rows(path, row.first_frame - self._files[row.file].start, row.length)
+        table = read_rows(path, row.first_frame - self.whole.data_files[row.file].start, row.length)
         columns = {name: self._values(table, name, path) for name in self.features}
-        if (columns["episode_index"] != i).any() or (columns["frame_index"] != np.arange(row.length)).any():
-            raise DataError(f"{path} is damaged: the rows of episode {i} are not in their place")
+        if (columns["episode_index"] != row.episode_index).any() or (columns["frame_index"] != np.arange(row.length)).any():
+            raise DataError(f"{path} is damaged: the rows of episode {row.episode_index} are not in their place")
         return Episode(
             observations={key: columns[column] for key, column in sensor_columns(self.spec).items()},
             actions=columns["action"][:-1],
@@ -150,49 +172,41 @@ class Dataset:
     def frames(self, columns: list[str], batch_size: int = 512) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
         """All frames in order, a batch at a time: (index of the first one, column name -> (frames, ...) values).
 
+        In a selection the frames are counted within the selection.
+
         Raises:
             DataError: a data file is missing, damaged, or holds another number of frames than its episodes have.
         """
-        for relative, place in self._files.items():
-            path, start, length = inside(self.root, relative), place.start, len(place)
+        start = 0
+        for path, table in self._tables(columns, batch_size):
+            yield start, {name: self._values(table, name, path) for name in columns}
+            start += len(table)
+
+    def _tables(self, columns: list[str], batch_size: int) -> Iterator[tuple[Path, pa.Table]]:
+        """(file, at most `batch_size` of its rows), over all frames in order."""
+        if self is not self.whole:
+            for row in self.episodes:
+                path, offset = inside(self.root, row.file), row.first_frame - self.whole.data_files[row.file].start
+                for begin in range(0, row.length, batch_size):
+                    yield path, read_rows(path, offset + begin, min(batch_size, row.length - begin), columns)
+            return
+        for relative, place in self.data_files.items():
+            path, done = inside(self.root, relative), 0
             with reading(path), pq.ParquetFile(path) as file:
-                if file.metadata.num_rows != length:
-                    raise DataError(f"{path} is damaged: {file.metadata.num_rows} frames; expected {length}")
+                if file.metadata.num_rows != len(place):
+                    raise DataError(f"{path} is damaged: {file.metadata.num_rows} frames; expected {len(place)}")
                 for batch in file.iter_batches(batch_size, columns=columns):
-                    table = pa.Table.from_batches([batch])
-                    yield start, {name: self._values(table, name, path) for name in columns}
-                    start += len(batch)
-            if start != place.stop:
-                raise DataError(f"{path} is damaged: it ends at frame {start}; expected {place.stop}")
+                    yield path, pa.Table.from_batches([batch])
+                    done += len(batch)
+            if done != len(place):
+                raise DataError(f"{path} is damaged: it ends after {done} frames; expected {len(place)}")
 
     def verify(self, progress: Progress | None = None) -> list[str]:
-        """One line for each thing that is wrong: checksums, missing files, rows out of place, values that do not fit."""
-        progress = progress or NoProgress()
-        problems = []
-        try:
-            checksums = read_json(self.root / CHECKSUMS)
-            known = [name for name in self._files if name not in checksums]
-            problems += [f"{name} has no checksum" for name in known]
-        except DataError as error:
-            return [str(error)]
-        for done, (name, expected) in enumerate(sorted(checksums.items())):
-            try:
-                if sha256_of(inside(self.root, name)) != expected:
-                    problems.append(f"{name} is not what was written: its checksum differs")
-            except DataError as error:
-                problems.append(str(error))
-            progress.update(done + 1, len(checksums) + 1)
-        small = [name for name, feature in self.features.items() if feature["dtype"] != "image"]
-        try:
-            for start, values in self.frames(small):
-                if (values["index"] != start + np.arange(len(values["index"]))).any():
-                    problems.append(f"frames from {start} on have the wrong index")
-        except DataError as error:
-            problems.append(str(error))
-        if self.num_episodes and set(self.stats) - set(self.features):
-            problems.append(f"{STATS} describes unknown columns: {sorted(set(self.stats) - set(self.features))}")
-        progress.update(len(checksums) + 1, len(checksums) + 1)
-        return problems
+        """One line for each thing that is wrong: checksums, missing files, rows out of place, values that do not fit.
+
+        The whole dataset is verified, whatever is selected of it.
+        """
+        return verify(self.whole, progress or NoProgress())
 
     def summary(self) -> dict[str, Any]:
         """What is in it, as plain values: for the card and for whoever inspects it."""
@@ -211,7 +225,7 @@ class Dataset:
             "tasks": sorted({row.instruction for row in self.episodes}),
             "sensors": {key: f"{sensor.dtype} {list(sensor.shape)}" for key, sensor in self.spec.sensors.items()},
             "labels": list(self.label_names),
-            "bytes": sum(inside(self.root, name).stat().st_size for name in self._files),
+            "bytes": sum(inside(self.root, name).stat().st_size for name in self.data_files),
             "fingerprint": self.fingerprint,
         }
 
@@ -223,8 +237,8 @@ class Dataset:
         return tuple(vectors.get(column, () if shape == (1,) else shape))
 
     @cached_property
-    def _files(self) -> dict[str, range]:
-        """Data file -> its frames, in order."""
+    def data_files(self) -> dict[str, range]:
+        """Data file -> the frames of these episodes in it, in order; in a whole dataset, all of its frames."""
         files: dict[str, range] = {}
         for row in self.episodes:
             start = files[row.file].start if row.file in files else row.first_frame
@@ -255,110 +269,3 @@ def _require_dataset(root: Path) -> None:
         if shard_rows(root):
             raise DataError(f"{root} is not finished: {len(recorded_episodes(root))} episodes so far; record again to go on")
         raise DataError(f"{root} is no dataset: {INFO} is missing; make one with 'worldmodel record'")
-
-
-def _check_info(path: Path, info: dict[str, Any]) -> None:
-    if info.get("codebase_version") != VERSION:
-        raise DataError(f"{path} has version {info.get('codebase_version')!r}; this program reads {VERSION}")
-    for name in ("total_episodes", "total_frames"):
-        if not isinstance(info.get(name), int) or info[name] < 1:
-            raise DataError(f"{path} is damaged: {name} is {info.get(name)!r}; expected a positive whole number")
-    features = info.get("features")
-    if not isinstance(features, dict) or not all(isinstance(feature, dict) for feature in features.values()):
-        raise DataError(f"{path} is damaged: features are not a table of columns")
-    for name, feature in features.items():
-        shape = feature.get("shape")
-        if not isinstance(shape, list) or not all(isinstance(n, int) and n > 0 for n in shape):
-            raise DataError(f"{path} is damaged: feature {name!r} has the shape {shape!r}")
-        if feature.get("dtype") not in ("image", "bool", "uint8", "int32", "int64", "float32", "float64"):
-            raise DataError(f"{path}: feature {name!r} has dtype {feature.get('dtype')!r}, which this program does not read")
-    if not isinstance(info.get("data_path"), str):
-        raise DataError(f"{path} is damaged: data_path is {info.get('data_path')!r}; expected a pattern")
-
-
-def _read_episodes(root: Path, info: dict[str, Any]) -> tuple[EpisodeRow, ...]:
-    """Rows of all the episodes that info.json counts; rows beyond are those of an unfinished append."""
-    table = read_episode_table(root, info["total_episodes"])
-    path = root / "meta/episodes"
-    if len(table) != info["total_episodes"] or table.column("episode_index").to_pylist() != list(range(len(table))):
-        raise DataError(f"{path} is damaged: expected the episodes 0 to {info['total_episodes'] - 1}, each once")
-    tasks = set(read_parquet(inside(root, TASKS), ["task"]).column("task").to_pylist())
-    episodes, start = [], 0
-    for row in table.to_pylist():
-        if row["dataset_from_index"] != start or row["dataset_to_index"] != start + row["length"] or row["length"] < 2:
-            raise DataError(f"{path} is damaged: episode {row['episode_index']} does not follow the one before it")
-        if len(row["tasks"]) != 1 or row["tasks"][0] not in tasks:
-            raise DataError(f"{path} is damaged: episode {row['episode_index']} has a task that is not in {TASKS}")
-        episodes.append(
-            EpisodeRow(
-                episode_index=row["episode_index"],
-                length=row["length"],
-                seed=row["seed"],
-                success=row["success"],
-                terminated=row["terminated"],
-                truncated=row["truncated"],
-                total_reward=row["return"],
-                instruction=row["tasks"][0],
-                first_frame=start,
-                file=_data_file(root, info["data_path"], row["data/chunk_index"], row["data/file_index"]),
-                sha256=row["sha256"],
-            )
-        )
-        start += row["length"]
-    if start != info["total_frames"]:
-        raise DataError(f"{root / INFO} is damaged: total_frames is {info['total_frames']}; the episodes have {start}")
-    return tuple(episodes)
-
-
-EPISODE_COLUMNS = [
-    "episode_index",
-    "tasks",
-    "length",
-    "seed",
-    "success",
-    "terminated",
-    "truncated",
-    "return",
-    "sha256",
-    "dataset_from_index",
-    "dataset_to_index",
-    "data/chunk_index",
-    "data/file_index",
-]
-
-
-def read_episode_table(root: Path, total: int, columns: list[str] | None = EPISODE_COLUMNS) -> pa.Table:
-    """The episode rows with an index below `total`, by index."""
-    paths = sorted((root / "meta/episodes").glob("chunk-*/file-*.parquet"))
-    if not paths:
-        raise DataError(f"{root / 'meta/episodes'} is missing; expected the rows of {total} episodes")
-    tables = [read_parquet(inside(root, str(path.relative_to(root))), columns) for path in paths]
-    with reading(root / "meta/episodes"):
-        table = pa.concat_tables(tables).sort_by("episode_index")
-        if columns and any(table.column(name).null_count for name in columns):
-            raise DataError(f"{root / 'meta/episodes'} is damaged: it has missing values")
-        return table.filter(table.column("episode_index").to_numpy() < total)
-
-
-def _data_file(root: Path, pattern: str, chunk_index: int, file_index: int) -> str:
-    try:
-        relative = pattern.format(chunk_index=chunk_index, file_index=file_index)
-    except (LookupError, ValueError, AttributeError, TypeError) as error:
-        raise DataError(f"{root / INFO} is damaged: data_path is {pattern!r}") from error
-    inside(root, relative)
-    return relative
-
-
-def _read_rows(path: Path, offset: int, length: int) -> pa.Table:
-    """Rows [offset, offset + length) of a parquet file, reading only the row groups that hold them."""
-    with reading(path), pq.ParquetFile(path) as file:
-        groups, skip, end = [], 0, 0
-        for group in range(file.num_row_groups):
-            start, end = end, end + file.metadata.row_group(group).num_rows
-            if end <= offset:
-                skip = end
-            elif start < offset + length:
-                groups.append(group)
-        if end < offset + length:
-            raise DataError(f"{path} is damaged: {end} frames; expected {offset + length} at least")
-        return file.read_row_groups(groups).slice(offset - skip, length)

@@ -93,6 +93,25 @@ def read_parquet(path: Path, columns: list[str] | None = None) -> pa.Table:
         return file.read(columns=columns)
 
 
+def read_rows(path: Path, offset: int, length: int, columns: list[str] | None = None) -> pa.Table:
+    """Rows [offset, offset + length) of a parquet file, reading only the row groups that hold them.
+
+    Raises:
+        DataError: no such file, damaged, or shorter than that.
+    """
+    with reading(path), pq.ParquetFile(path) as file:
+        groups, skip, end = [], 0, 0
+        for group in range(file.num_row_groups):
+            start, end = end, end + file.metadata.row_group(group).num_rows
+            if end <= offset:
+                skip = end
+            elif start < offset + length:
+                groups.append(group)
+        if end < offset + length:
+            raise DataError(f"{path} is damaged: {end} frames; expected {offset + length} at least")
+        return file.read_row_groups(groups, columns=columns).slice(offset - skip, length)
+
+
 def inside(root: Path, relative: str) -> Path:
     """`root / relative`, refused when it leads out of `root`, through `..`, an absolute path or a symbolic link.
 

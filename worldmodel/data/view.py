@@ -1,0 +1,47 @@
+"""A view: a small JSON file that names some episodes of a dataset. Nothing is copied."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from worldmodel.data.files import read_json
+from worldmodel.errors import DataError
+
+VIEW_SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class View:
+    """What a view file says."""
+
+    dataset: str
+    """Path or URL of the whole dataset; a relative path in the file has been resolved against the file's folder."""
+    fingerprint: str
+    """Of the whole dataset when the view was made."""
+    filter: str
+    """How the episodes were chosen, in words."""
+    episodes: tuple[int, ...]
+    """Their numbers in the whole dataset, each once."""
+
+
+def read_view(path: Path) -> View:
+    """The contents of a view file.
+
+    Raises:
+        DataError: no such file, damaged, or of a later version.
+    """
+    values = read_json(path)
+    if values.get("schema_version") != VIEW_SCHEMA_VERSION:
+        version = values.get("schema_version")
+        raise DataError(f"{path} has schema version {version!r}; expected a view of version {VIEW_SCHEMA_VERSION}")
+    for name in ("dataset", "fingerprint", "filter"):
+        if not isinstance(values.get(name), str):
+            raise DataError(f"{path} is damaged: {name} is {values.get(name)!r}; expected text")
+    episodes = values.get("episodes")
+    if not isinstance(episodes, list) or not all(type(index) is int and 0 <= index < 2**63 for index in episodes):
+        raise DataError(f"{path} is damaged: episodes are no list of whole numbers")
+    dataset = values["dataset"]
+    if "://" not in dataset:
+        dataset = str(path.parent / dataset)
+    return View(dataset, values["fingerprint"], values["filter"], tuple(episodes))
