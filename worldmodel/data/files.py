@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from worldmodel.atomic import PART, replace_file
+from worldmodel.data.footers import footer
 from worldmodel.errors import DataError
 
 
@@ -99,17 +100,13 @@ def read_rows(path: Path, offset: int, length: int, columns: list[str] | None = 
     Raises:
         DataError: no such file, damaged, or shorter than that.
     """
-    with reading(path), pq.ParquetFile(path) as file:
-        groups, skip, end = [], 0, 0
-        for group in range(file.num_row_groups):
-            start, end = end, end + file.metadata.row_group(group).num_rows
-            if end <= offset:
-                skip = end
-            elif start < offset + length:
-                groups.append(group)
-        if end < offset + length:
-            raise DataError(f"{path} is damaged: {end} frames; expected {offset + length} at least")
-        return file.read_row_groups(groups, columns=columns).slice(offset - skip, length)
+    with reading(path):
+        known = footer(path)
+        if known.num_rows < offset + length:
+            raise DataError(f"{path} is damaged: {known.num_rows} frames; expected {offset + length} at least")
+        groups, skipped = known.groups(offset, offset + length)
+        with pq.ParquetFile(path, metadata=known.metadata) as file:
+            return file.read_row_groups(groups, columns=columns).slice(offset - skipped, length)
 
 
 def inside(root: Path, relative: str) -> Path:
