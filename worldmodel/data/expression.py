@@ -8,8 +8,8 @@
     ~              a text holds another, whatever the case
     + - * / // %   of numbers
 
-Python's own parser reads it, and `expression_syntax` lets through only the nodes above: there are no calls, no attributes and no
-indices, so a text from a stranger can do nothing but compare.
+Python's own parser reads it, and expression_syntax.py lets through only the nodes above: there are no calls, no attributes
+and no indices, so a text from a stranger can do nothing but compare.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ def _ends_a_value(token: tokenize.TokenInfo) -> bool:
 
 
 def check(tree: ast.expr) -> None:
-    """Raise ConfigError for anything but comparisons, arithmetic, names and plain values: no calls, attributes, indices or powers."""
+    """Raise ConfigError for anything but comparisons, arithmetic, names and plain values: no call, no attribute, no power."""
     allowed = (
         *(ast.BoolOp, ast.And, ast.Or, ast.UnaryOp, ast.Not, ast.USub, ast.Compare, ast.Eq, ast.NotEq, ast.In, ast.NotIn),
         *(ast.BinOp, ast.MatMult, ast.Name, ast.Load, ast.Constant, ast.Tuple, ast.List),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from worldmodel.data.files import read_json
+from worldmodel.data.files import publish_json, read_json
 from worldmodel.errors import DataError
 
 VIEW_SCHEMA_VERSION = 1
@@ -45,3 +47,36 @@ def read_view(path: Path) -> View:
     if "://" not in dataset:
         dataset = str(path.parent / dataset)
     return View(dataset, values["fingerprint"], values["filter"], tuple(episodes))
+
+
+def write_view(path: Path, dataset: str | Path, fingerprint: str, episodes: Sequence[int], filter: str) -> None:
+    """Write a view file, whole or not at all; an older one is replaced.
+
+    Args:
+        path: the file; its name must end in .json, by which a view is known.
+        dataset: folder or URL of the whole dataset; a folder is written as seen from the file, so that both can be moved.
+        fingerprint: of the whole dataset.
+        episodes: numbers in the whole dataset, each once.
+        filter: how they were chosen, in words.
+
+    Raises:
+        DataError: another name, something else is there already, or the folder cannot be written.
+    """
+    if path.suffix != ".json":
+        raise DataError(f"{path} cannot name a view; expected a name that ends in .json")
+    if path.exists():
+        try:
+            read_view(path)
+        except DataError as error:
+            raise DataError(f"{path} is there already and is no view; choose another name") from error
+    place = str(dataset)
+    if "://" not in place:
+        place = Path(os.path.relpath(os.path.realpath(place), os.path.realpath(path.parent))).as_posix()
+    values = {
+        "schema_version": VIEW_SCHEMA_VERSION,
+        "dataset": place,
+        "fingerprint": fingerprint,
+        "filter": filter,
+        "episodes": [int(index) for index in episodes],
+    }
+    publish_json(path, values)
