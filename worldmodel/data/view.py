@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from worldmodel.data.files import publish_json, read_json
 from worldmodel.errors import DataError
 
@@ -49,7 +51,7 @@ def read_view(path: Path) -> View:
     return View(dataset, values["fingerprint"], values["filter"], tuple(episodes))
 
 
-def write_view(path: Path, dataset: str | Path, fingerprint: str, episodes: Sequence[int], filter: str) -> None:
+def write_view(path: Path, dataset: str | Path, fingerprint: str, episodes: Sequence[int] | np.ndarray, filter: str) -> None:
     """Write a view file, whole or not at all; an older one is replaced.
 
     Args:
