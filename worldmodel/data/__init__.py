@@ -17,8 +17,9 @@ from worldmodel.data.assemble import finalize
 from worldmodel.data.cache import FrameCache
 from worldmodel.data.dataset import Dataset
 from worldmodel.data.episodes_table import EpisodeRow
+from worldmodel.data.index import WindowIndex, in_validation
 from worldmodel.data.sampler import ShuffledSampler
-from worldmodel.data.windows import Windows, in_validation
+from worldmodel.data.windows import Windows
 from worldmodel.data.writer import DatasetWriter, recorded_episodes, require_free
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "EpisodeRow",
     "FrameCache",
     "ShuffledSampler",
+    "WindowIndex",
     "Windows",
     "finalize",
     "in_validation",

@@ -54,6 +54,23 @@ def test_stride(cache: FrameCache):
     assert list(zip(batch.episode_index.tolist(), batch.frame_index.tolist(), strict=True)) == starts
 
 
+@pytest.mark.parametrize(("num_frames", "skip", "stride"), [(2, 2, 1), (3, 2, 1), (2, 3, 2), (2, 5, 1), (1, 4, 1)])
+def test_skipped_frames_with_all_actions_between_them(cache: FrameCache, num_frames: int, skip: int, stride: int):
+    windows = Windows(cache, num_frames, stride, split="all", labels=True, frame_skip=skip)
+    batch = windows.batch(np.arange(windows.num_windows))
+    span = (num_frames - 1) * skip
+    expected = [(k, t) for k in range(10) for t in range(0, make_episode(k).num_actions + 1 - span, stride)]
+    assert list(zip(batch.episode_index.tolist(), batch.frame_index.tolist(), strict=True)) == expected
+    assert batch.actions.shape == (len(expected), num_frames - 1, 2 * skip)
+    for i, (k, t) in enumerate(expected):
+        episode, frames = make_episode(k), t + skip * np.arange(num_frames)
+        for key in KEYS:
+            np.testing.assert_array_equal(batch.observations[key][i].numpy(), episode.observations[key][frames])
+        np.testing.assert_array_equal(batch.actions[i].numpy().reshape(-1, 2), episode.actions[t : t + span])
+        for name in episode.labels:
+            np.testing.assert_array_equal(batch.labels[name][i].numpy(), episode.labels[name][frames])
+
+
 def test_batches_can_be_changed_without_changing_the_cache(cache: FrameCache):
     windows = Windows(cache, 2, split="all")
     windows.batch(np.array([0])).observations["pixels"].zero_()
@@ -87,12 +104,15 @@ def test_an_empty_split_says_what_to_do(cache: FrameCache):
         Windows(cache, 2, split="val", val_fraction=0.0)
     with pytest.raises(DataError, match="no window of 99 frames"):
         Windows(cache, 99)
+    with pytest.raises(DataError, match="no window of 2 frames, every 9 steps,"):
+        Windows(cache, 2, frame_skip=9)
 
 
 def test_settings_are_checked(cache: FrameCache):
     bad: tuple[dict[str, Any], ...] = (
         {"num_frames": 0},
         {"num_frames": 2, "stride": 0},
+        {"num_frames": 2, "frame_skip": 0},
         {"num_frames": 2, "split": "test"},
         {"num_frames": 2, "val_fraction": 1.0},
     )
