@@ -162,16 +162,36 @@ def test_a_workers_mistake_arrives_as_it_was(tmp_path: Path) -> None:
             record(LineWorld, changed(workers=workers, labels=("colour",)), tmp_path / str(workers))
 
 
-def test_a_killed_worker_is_reported(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="was killed"):
-        record(partial(Deadly, num_objects=2), changed(workers=2), tmp_path / "data")
+def test_a_world_that_kills_every_worker_is_reported(tmp_path: Path) -> None:
+    with pytest.raises(
+        ValueError, match=r"3 recording workers died of episodes \d+ to \d+, the last one was killed by signal 9"
+    ):
+        record(partial(Deadly, deaths=9, at=1, folder=tmp_path), changed(workers=2, num_episodes=2), tmp_path / "data")
+
+
+def test_the_episodes_of_a_killed_worker_are_dealt_again(recorded: Dataset, tmp_path: Path) -> None:
+    listening = Listening()
+    recording = record(partial(Deadly, deaths=1, at=3, folder=tmp_path), changed(workers=2), tmp_path / "data", listening)
+    assert len(list(tmp_path.glob("death-*"))) == 1
+    assert (recording.num_new, recording.num_actions) == (12, recorded.num_frames - 12)
+    assert listening.counts[-1] == (12, 12)
+    again = Dataset.open(tmp_path / "data")
+    assert [row.sha256 for row in again.episodes] == [row.sha256 for row in recorded.episodes]
+    assert again.verify() == []
 
 
 class Deadly(LineWorld):
-    """Takes its process with it."""
+    """Takes its process with it, at this step and so many times."""
+
+    def __init__(self, deaths: int, at: int, folder: Path) -> None:
+        super().__init__()
+        self.deaths, self.at, self.folder, self.steps = deaths, at, folder, 0
 
     def step(self, action: np.ndarray):
-        os.kill(os.getpid(), signal.SIGKILL)
+        self.steps += 1
+        if self.steps == self.at and len(list(self.folder.glob("death-*"))) < self.deaths:
+            (self.folder / f"death-{os.getpid()}").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
         return super().step(action)
 
 
