@@ -6,14 +6,16 @@ B batch   T time   K tokens a frame   D token width
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from worldmodel.checks import require_at_least, require_share
-from worldmodel.errors import ConfigError
+from worldmodel.errors import ConfigError, MismatchError
 from worldmodel.nn.norm import PlaceNorm
+from worldmodel.normalisation import MeanStd
 from worldmodel.types import Observation, WorldSpec
 
 
@@ -72,25 +74,45 @@ class ImageTokenizer(nn.Module):
 class VectorTokenizer(nn.Module):
     """A vector (R, P) -> one token (R, 1, D)."""
 
-    def __init__(self, size: int, token_dim: int) -> None:
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, size: int, token_dim: int, scale: MeanStd | None = None) -> None:
+        """`scale` comes from the manifest, which is why it is not among the weights; None leaves vectors as they are."""
         super().__init__()
+        scale = scale or MeanStd((0.0,) * size, (1.0,) * size)
+        if not len(scale.mean) == len(scale.std) == size:
+            raise MismatchError(f"the normalisation has {len(scale.mean)} numbers, the vector has {size}")
+        std = torch.tensor(scale.std)
+        self.register_buffer("mean", torch.tensor(scale.mean), persistent=False)
+        # what never changed in the recording says nothing: it is not blown up
+        self.register_buffer("std", torch.where(std > 1e-6, std, 1.0), persistent=False)
         self.layers = nn.Sequential(nn.Linear(size, 64), nn.SiLU(), nn.Linear(64, token_dim))
 
     def forward(self, vector: Tensor) -> Tensor:
         """(R, P) -> (R, 1, D)."""
-        return self.layers(vector.float()).unsqueeze(1)
+        return self.layers((vector.float() - self.mean) / self.std).unsqueeze(1)
 
 
 class TokenEncoder(nn.Module):
     """Observation -> (B, T, K, D): the picture's places in row order, then one token for each vector sensor."""
 
-    def __init__(self, config: EncoderConfig, sensors: tuple[str, ...], spec: WorldSpec) -> None:
+    def __init__(
+        self,
+        config: EncoderConfig,
+        sensors: tuple[str, ...],
+        spec: WorldSpec,
+        normalisation: Mapping[str, MeanStd] | None = None,
+    ) -> None:
         super().__init__()
         images, vectors = select_sensors(sensors, spec)
         self.image, self.vectors = images[0], vectors
         self.tokenize_image = ImageTokenizer(config, spec.sensors[self.image].shape)
         self.tokenize_vectors = nn.ModuleDict(
-            {key: VectorTokenizer(math.prod(spec.sensors[key].shape), config.token_dim) for key in vectors}
+            {
+                key: VectorTokenizer(math.prod(spec.sensors[key].shape), config.token_dim, (normalisation or {}).get(key))
+                for key in vectors
+            }
         )
         self.num_tokens = config.grid**2 + len(vectors)
         self.norm = PlaceNorm(self.num_tokens, config.token_dim, config.norm_momentum)

@@ -5,6 +5,7 @@ B batch   T time   H horizon   N candidates   K tokens a frame   D latent width 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from worldmodel.checks import require_at_least
 from worldmodel.encoder import EncoderConfig, TokenEncoder
 from worldmodel.errors import ConfigError
+from worldmodel.normalisation import MeanStd
 from worldmodel.predictor import Predictor, PredictorConfig
 from worldmodel.types import Latent, Observation, WorldSpec
 
@@ -44,10 +46,11 @@ class JEPAConfig:
 class JEPA(nn.Module):
     """Joint-embedding predictive architecture: `encode`, `predict` (teacher forced) and `rollout` (open loop)."""
 
-    def __init__(self, config: JEPAConfig, spec: WorldSpec) -> None:
+    def __init__(self, config: JEPAConfig, spec: WorldSpec, normalisation: Mapping[str, MeanStd] | None = None) -> None:
+        """`spec` is the world as the model sees it; `normalisation` of its vectors comes from the dataset or the manifest."""
         super().__init__()
         self.config, self.spec = config, spec
-        self.encoder = TokenEncoder(config.encoder, config.sensors, spec)
+        self.encoder = TokenEncoder(config.encoder, config.sensors, spec, normalisation)
         self.predictor = Predictor(
             config.predictor, spec.action, config.encoder.grid, self.encoder.num_tokens, config.encoder.token_dim
         )

@@ -86,4 +86,5 @@ class Windows:
         if self.frame_skip == 1:
             return self.cache.arrays["action"][frames[:, :-1]]
         steps = frames[:, :-1, None] + np.arange(self.frame_skip)  # (B, T - 1, k)
-        return self.cache.arrays["action"][steps].reshape(*steps.shape[:2], -1)
+        width = self.frame_skip * self.cache.arrays["action"].shape[1]
+        return self.cache.arrays["action"][steps].reshape(*steps.shape[:2], width)

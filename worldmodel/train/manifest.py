@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -15,10 +15,15 @@ from pydantic import TypeAdapter, ValidationError
 
 import worldmodel
 from worldmodel.errors import CheckpointError
+from worldmodel.framing import Framing
+from worldmodel.normalisation import MeanStd
 from worldmodel.types import WorldSpec
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Raised whenever a key of the manifest comes, goes or changes its meaning."""
+
+SINCE_2: dict[str, Any] = {"frame_skip": 1, "action_block": 1, "image_size": None, "normalisation": {}}
+"""What the keys that came with version 2 were, unsaid, in version 1."""
 
 PACKAGES = ("worldmodel", "torch", "numpy", "mujoco", "gymnasium")
 """Distributions whose versions are noted, read from their metadata and never imported."""
@@ -52,6 +57,14 @@ class Manifest:
     """The whole resolved configuration that the run was started with."""
     context_length: int
     """Frames that the predictor sees when planning, as in training."""
+    frame_skip: int
+    """Steps of the world between two frames."""
+    action_block: int
+    """Actions that the model takes as one, and that an agent executes one by one before it plans again."""
+    image_size: int | None
+    """Height and width of pictures as the model sees them [px]; None for those that the world shows."""
+    normalisation: dict[str, MeanStd]
+    """Sensor or "action" -> mean and standard deviation over the recording; what the model scales its vectors by."""
     data: DataSummary
     """What it was trained on."""
     step: int
@@ -67,6 +80,11 @@ class Manifest:
     schema_version: int = SCHEMA_VERSION
     """Which keys there are."""
 
+    @property
+    def framing(self) -> Framing:
+        """Which frames the model sees, and how many actions lie between them."""
+        return Framing(self.frame_skip, self.image_size)
+
     def to_json(self) -> str:
         """As strict JSON text."""
         return json.dumps(dataclasses.asdict(self), indent=2, allow_nan=False) + "\n"
@@ -79,12 +97,13 @@ class Manifest:
         except json.JSONDecodeError as error:
             raise CheckpointError(f"{source} is damaged: it is no JSON ({error})") from None
         version = values.get("schema_version") if isinstance(values, dict) else None
-        if version != SCHEMA_VERSION:
-            raise CheckpointError(
-                f"{source} has schema version {version!r}, this code reads version {SCHEMA_VERSION}: use the code that wrote it"
-            )
+        if version == 1:
+            values = SINCE_2 | values | {"schema_version": SCHEMA_VERSION}
+        elif version != SCHEMA_VERSION:
+            known = f"this code reads versions 1 and {SCHEMA_VERSION}"
+            raise CheckpointError(f"{source} has schema version {version!r}, {known}: use the code that wrote it")
         try:
-            manifest = _ADAPTER.validate_json(text, strict=True)
+            manifest = _ADAPTER.validate_json(json.dumps(values), strict=True)
         except ValidationError as error:
             first = error.errors()[0]
             raise CheckpointError(f"{source}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
@@ -92,6 +111,11 @@ class Manifest:
         unknown = _first_unknown(values, json.loads(manifest.to_json()))
         if unknown:
             raise CheckpointError(f"{source}: unknown key {unknown!r}; it was written by other code than this")
+        if manifest.frame_skip < 1 or manifest.action_block != manifest.frame_skip:
+            raise CheckpointError(
+                f"{source}: action_block is {manifest.action_block} and frame_skip {manifest.frame_skip}; expected the same "
+                "number, 1 or more: a block is the actions between two frames"
+            )
         return manifest
 
 
@@ -104,6 +128,8 @@ def new_manifest(
     context_length: int,
     data: DataSummary,
     step: int,
+    framing: Framing = Framing(),  # noqa: B008 (frozen)
+    normalisation: Mapping[str, MeanStd] | None = None,
 ) -> Manifest:
     """A manifest of this moment: revision and versions are looked up, checksums come with saving, evaluations later."""
     return Manifest(
@@ -112,6 +138,10 @@ def new_manifest(
         heads=heads,
         experiment=experiment,
         context_length=context_length,
+        frame_skip=framing.frame_skip,
+        action_block=framing.action_block,
+        image_size=framing.image_size,
+        normalisation=dict(normalisation or {}),
         data=data,
         step=step,
         commit=code_commit(),
