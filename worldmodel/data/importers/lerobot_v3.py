@@ -1,0 +1,79 @@
+"""LeRobotDataset v3.0, through the project's own reader: datasets of ours, and those that others wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+from worldmodel.data.dataset import Dataset
+from worldmodel.data.features import INFO, LABEL, VERSION, sensor_columns
+from worldmodel.data.files import read_json
+from worldmodel.data.importers.base import SourceEpisode, SourceField, SourceInfo
+from worldmodel.errors import DataError
+
+KIND = "lerobot-v3"
+
+
+def is_lerobot_v3(path: Path) -> bool:
+    """The folder says that it is such a dataset."""
+    return (path / INFO).is_file() and read_json(path / INFO).get("codebase_version") == VERSION
+
+
+class LeRobotV3:
+    """A v3.0 dataset; fields have the names of its columns. A `Source`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.dataset = Dataset.open(root)
+        self.columns = sensor_columns(self.dataset.spec)
+
+    def describe(self) -> SourceInfo:
+        """The dataset's world, column by column."""
+        spec = self.dataset.spec
+        fields: dict[str, SourceField] = {}
+        for key, sensor in spec.sensors.items():
+            role = "image" if sensor.kind == "image" else "vector"
+            camera = (sensor.camera or key) if role == "image" else ""
+            fields[self.columns[key]] = SourceField(
+                role, key, sensor.shape, sensor.dtype, sensor.names, camera=camera, privileged=sensor.privileged
+            )
+        low, high = spec.action.low, spec.action.high
+        fields["action"] = SourceField("action", "action", (spec.action.dim,), "float32", spec.action.names, low=low, high=high)
+        fields["next.reward"] = SourceField("reward", "reward", (), "float32")
+        for name in self.dataset.label_names:
+            column = LABEL + name
+            dtype = self.dataset.features[column]["dtype"]
+            fields[column] = SourceField("label", name, self.dataset.shape_of(column), dtype)
+        taken = {*fields, "action_is_pad", "next.done", "next.success", "timestamp"}
+        taken |= {"frame_index", "episode_index", "index", "task_index"}
+        return SourceInfo(
+            name=self.root.name,
+            fields=fields,
+            num_episodes=self.dataset.num_episodes,
+            identity={"kind": KIND, "fingerprint": self.dataset.fingerprint},
+            fps=self.dataset.fps,
+            env_id=spec.env_id,
+            env_kwargs=spec.env_kwargs,
+            robot=spec.robot,
+            control_mode=spec.control_mode,
+            left_out=tuple(name for name in self.dataset.features if name not in taken),
+        )
+
+    def read(self, k: int, fields: Collection[str]) -> SourceEpisode:
+        """Episode `k` as the dataset's reader gives it."""
+        try:
+            episode = self.dataset.read_episode(k)
+        except DataError as error:
+            raise DataError(f"{self.root.name}: episode {k}: {error}") from error
+        values = {self.columns[key]: rows for key, rows in episode.observations.items()}
+        values |= {LABEL + name: rows for name, rows in episode.labels.items()}
+        values |= {"action": episode.actions, "next.reward": episode.rewards}
+        return SourceEpisode(
+            values={name: values[name] for name in fields},
+            num_steps=episode.num_actions,
+            terminated=episode.terminated,
+            truncated=episode.truncated,
+            success=episode.success,
+            seed=episode.seed,
+            instruction=episode.instruction,
+        )
