@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -22,6 +22,7 @@ DESCRIPTION = """Learn a latent world model from recorded rollouts, plan in it, 
 Settings come from a YAML file and from key=value words, such as train.num_steps=2000.
 --debug anywhere (or WORLDMODEL_DEBUG=1) shows the traceback of an error."""
 
+Kind = Literal["lerobot-v2", "lerobot-v3", "minari", "robomimic", "d4rl", "videos"]
 Number = Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint="")]
 Folder = Annotated[Path, tyro.conf.arg(metavar="FOLDER")]
 Overrides = Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="[key=value ...]", help_behavior_hint="")]
@@ -122,11 +123,25 @@ class Inspect:
 
 
 @dataclass(frozen=True)
+class Import:
+    """Import rollouts: LeRobot v2.1 and v3, Minari, robomimic and D4RL HDF5, or films with or without actions."""
+
+    source: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="SOURCE")]
+    """Folder or file; what kind it is, is found out."""
+    out: Annotated[Path, tyro.conf.arg(metavar="DATA")]
+    """Dataset folder; an import that was stopped there goes on."""
+    map: Annotated[Path | None, tyro.conf.arg(metavar="FILE.yaml", help_behavior_hint="")] = None
+    """What the source's names, units and rates become; docs/data.md lists its keys."""
+    kind: Annotated[Kind | None, tyro.conf.arg(help_behavior_hint="")] = None
+    """What the source is, where it could be several things."""
+
+
+@dataclass(frozen=True)
 class Doctor:
     """Is this machine ready: Python, torch and device, GL, video, W&B, disk."""
 
 
-Command = Demo | Record | Train | Evaluate | Play | Report | Inspect | Doctor
+Command = Demo | Record | Train | Evaluate | Play | Report | Inspect | Import | Doctor
 _COMMANDS = {
     "demo": Demo,
     "record": Record,
@@ -135,6 +150,7 @@ _COMMANDS = {
     "play": Play,
     "report": Report,
     "inspect": Inspect,
+    "import": Import,
     "doctor": Doctor,
 }
 

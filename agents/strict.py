@@ -128,6 +128,10 @@ class _Checker:
 
     def reject_unknown(self, hint: Any, value: Any, keys: Keys) -> None:
         """Complain about the first key of `value` that no dataclass field knows."""
+        if (each := _named(hint)) and isinstance(value, Mapping):
+            for name, item in value.items():
+                self.reject_unknown(each, item, (*keys, name))
+            return
         inner = _dataclasses_in(hint)
         if not inner or not isinstance(value, Mapping):
             return
@@ -155,6 +159,8 @@ class _Checker:
 
     def value(self, hint: Any, value: Any, keys: Keys) -> Any:
         """`value` as the type `hint`: dataclasses are built here, everything else is pydantic's."""
+        if (each := _named(hint)) and isinstance(value, Mapping):
+            return {name: self.value(each, item, (*keys, name)) for name, item in value.items()}
         inner = _dataclasses_in(hint)
         if isinstance(value, Mapping) and inner:
             fitting = [cls for cls in inner if set(value) <= set(_hints(cls))]
@@ -215,6 +221,12 @@ def _dataclasses_in(hint: Any) -> list[type]:
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
         return [cls for a in typing.get_args(hint) for cls in _dataclasses_in(a)]
     return []
+
+
+def _named(hint: Any) -> Any:
+    """The dataclass that each value of a table of free names is: C for dict[str, C], None for every other type."""
+    args = typing.get_args(hint)
+    return args[1] if typing.get_origin(hint) is dict and _dataclasses_in(args[1]) else None
 
 
 def _parse(text: str, source: str) -> Any:
