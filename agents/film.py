@@ -52,7 +52,7 @@ def film(env: gymnasium.Env, agent: MPCAgent, seed: int, video: Path, tell: Tell
     agent.reset([seed])
     observation, info = env.reset(seed=seed)
     views: list[PlannerView] = []
-    count, over = 0, False
+    count, over, plan = 0, False, None
     budget = getattr(env.unwrapped, "max_sweeps", 0)
     with VideoWriter(video, FPS) as writer:
 
@@ -64,8 +64,10 @@ def film(env: gymnasium.Env, agent: MPCAgent, seed: int, video: Path, tell: Tell
         show(_still(env), 0)
         while not over:
             action = agent.act({key: np.asarray(value)[None] for key, value in observation.items()})[0]
-            if agent.last_plan is not None and agent.last_plan.trace.candidates:
-                views.append(planner_view(np.asarray(observation["pixels"]), agent.last_plan))
+            decided = agent.last_plan is not plan
+            plan = agent.last_plan
+            if decided and plan is not None and plan.trace.candidates:
+                views.append(planner_view(np.asarray(observation["pixels"]), plan))
             observation, _, terminated, truncated, after = env.step(action)
             count, over = count + 1, terminated or truncated
             show(after["film"], count)  # what is left is counted when the sweep is over
@@ -87,7 +89,7 @@ def film_and_look_inside(
         progress.update(count, max(count, budget), cleared=f"{info['num_cleared']} of {info['num_objects']}")
 
     played = film(env, build_agent(run, planner, config.cost, env), seed, video, tell)
-    save_planner_views(run.directory, played.views, run.manifest.spec.action)
+    save_planner_views(run.directory, played.views, run.model.spec.action)
     with told(run.directory, run.manifest, config.logging) as logger:
         logger.log_file(run.manifest.step, "film", video)
     return played

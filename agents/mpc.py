@@ -1,4 +1,4 @@
-"""Model-predictive control: look, plan in latent space, do the first action, look again.
+"""Model-predictive control: look, plan in latent space, do the first action (or block of actions), look again.
 
 B environments   T frames of context   H horizon   A action dim   K tokens a frame   D latent width
 """
@@ -6,6 +6,7 @@ B environments   T frames of context   H horizon   A action dim   K tokens a fra
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -30,6 +31,10 @@ class ContextualModel(WorldModel, Protocol):
         ...
 
 
+Prepare = Callable[[Mapping[str, np.ndarray]], Mapping[str, np.ndarray]]
+"""Observations (B, ...) as the world gives them -> as the model takes them."""
+
+
 @dataclass(frozen=True)
 class Remembering:
     """A world model that knows what was done between the frames that it has seen."""
@@ -49,10 +54,12 @@ class Remembering:
 
 
 class MPCAgent:
-    """Plans with a model at every decision and does the first action of the plan.
+    """Plans with a model and does the first action of the plan, one step of the world after the other; then plans again.
 
-    `sensors` and `context_length` come from the manifest: they are what the model was trained with. `decision_seconds`
-    bounds the time of one decision (the planner stops early and answers with the best so far); None lets it finish.
+    `sensors`, `context_length`, `action_block` and how pictures are made to fit (`prepare`) come from the manifest: they are
+    what the model was trained with. An action of the model is `action_block` actions of the world, done one by one before
+    the next decision. `decision_seconds` bounds the time of one decision (the planner stops early and answers with the best
+    so far); None lets it finish.
     """
 
     def __init__(
@@ -63,19 +70,19 @@ class MPCAgent:
         *,
         sensors: Sequence[str],
         context_length: int = 1,
+        action_block: int = 1,
+        prepare: Prepare | None = None,
         decision_seconds: float | None = None,
         device: torch.device | str = "cpu",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        if context_length < 1:
-            raise ConfigError(f"context_length is {context_length}; expected at least 1")
+        if context_length < 1 or action_block < 1:
+            raise ConfigError(f"context_length is {context_length} and action_block is {action_block}; expected at least 1")
         self.model, self.planner, self.cost = model, planner, cost
-        self.sensors, self.context_length = tuple(sensors), context_length
+        self.sensors, self.context_length, self.action_block = tuple(sensors), context_length, action_block
+        self.prepare = prepare or (lambda frames: frames)
         self.decision_seconds, self.device, self.clock = decision_seconds, torch.device(device), clock
-        self.generators: list[torch.Generator] = []
-        self.frames: list[list[dict[str, np.ndarray]]] = []
-        self.done: list[list[np.ndarray]] = []
-        self.fresh: list[bool] = []
+        self.minds: list[_Mind] = []
         self.last_plan: Plan | None = None
         self._identity: str | None = None
 
@@ -84,74 +91,101 @@ class MPCAgent:
         """Hash of weights, planner, cost and how they are used; of the kind of device too, which the latencies depend on."""
         if self._identity is None:
             settings = (self.sensors, self.context_length, self.decision_seconds, self.device.type)
+            settings += (self.action_block,) if self.action_block > 1 else ()
             self._identity = "mpc-" + content_hash(self.model, self.planner, self.cost, settings)
         return self._identity
 
     def reset(self, seeds: Sequence[int], mask: np.ndarray | None = None) -> None:
         """Forget frames and plans: in every environment, or where the mask (B,) is True."""
         if mask is None:
-            self.generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-            self.frames = [[] for _ in seeds]
-            self.done = [[] for _ in seeds]
-            self.fresh = [True] * len(seeds)
+            self.minds = [_Mind(torch.Generator().manual_seed(seed)) for seed in seeds]
             self.last_plan = None
             return
         for index, (seed, new) in enumerate(zip(seeds, mask, strict=True)):
             if new:
-                self.generators[index] = torch.Generator().manual_seed(seed)
-                self.frames[index], self.done[index] = [], []
-                self.fresh[index] = True
+                self.minds[index] = _Mind(torch.Generator().manual_seed(seed))
 
     @torch.no_grad()
     def act(self, observations: Mapping[str, np.ndarray], envs: Sequence[gymnasium.Env] = ()) -> np.ndarray:
-        """First actions (B, A) float32 of the plans for observations (B, ...); `envs` are not looked at."""
+        """Actions (B, A) float32 for observations (B, ...); `envs` are not looked at.
+
+        An environment is looked at, and planned for, when the last block that was planned for it is done.
+        """
+        sizes = {key: len(observations[key]) for key in self.sensors if key in observations}
+        if any(size != len(self.minds) for size in sizes.values()):
+            raise MismatchError(f"reset() began {len(self.minds)} environments, and act() sees {sizes}; they must be as many")
+        rows = [index for index, mind in enumerate(self.minds) if not mind.ahead]
+        if rows:
+            self._decide(rows, {key: np.asarray(observations[key])[rows] for key in sizes})
+        return np.stack([mind.ahead.popleft() for mind in self.minds])
+
+    def _decide(self, rows: Sequence[int], observations: Mapping[str, np.ndarray]) -> None:
+        """Plan the next block of the environments `rows`, all of them at once."""
         begun = self.clock()
-        context = self.model.encode(self._observed(observations))  # (B, T, K, D)
+        minds = [self.minds[index] for index in rows]
+        context = self.model.encode(self._observed(minds, observations))  # (B, T, K, D)
         plan = self.planner.plan(
-            self._remembering(context.shape[1]),
+            self._remembering(minds, context.shape[1]),
             context,
             self.cost,
-            generators=self.generators,
-            warm_start=self._warm_start(),
+            generators=[mind.generator for mind in minds],
+            warm_start=_warm_start(minds),
             deadline=None if self.decision_seconds is None else begun + self.decision_seconds,
         )
         self.last_plan = plan
-        self.fresh = [False] * len(self.fresh)
-        actions = plan.actions[:, 0].float().cpu().numpy()
-        for done, action in zip(self.done, actions, strict=True):
-            done.append(action)
-            del done[: -self.context_length]
-        return actions
+        first = plan.actions[:, 0].float().cpu().numpy()  # (B, action_block * A)
+        if first.shape[1] % self.action_block:
+            raise MismatchError(
+                f"a plan of {first.shape[1]} numbers an action does not divide into {self.action_block} actions"
+            )
+        for mind, block, warm in zip(minds, first, plan.shifted(), strict=True):
+            mind.done.append(block)
+            del mind.done[: -self.context_length]
+            mind.ahead.extend(block.reshape(self.action_block, -1))
+            mind.warm = warm
 
-    def _remembering(self, num_frames: int) -> WorldModel:
+    def _remembering(self, minds: Sequence[_Mind], num_frames: int) -> WorldModel:
         """The model, told of the actions between its frames of context when there are several."""
         if num_frames == 1:
             return self.model
-        past = np.stack([np.stack(done[-(num_frames - 1) :]) for done in self.done])  # (B, T - 1, A)
+        past = np.stack([np.stack(mind.done[-(num_frames - 1) :]) for mind in minds])  # (B, T - 1, action_block * A)
         return Remembering(self.model, torch.from_numpy(past).to(self.device))
 
-    def _observed(self, observations: Mapping[str, np.ndarray]) -> Observation:
+    def _observed(self, minds: Sequence[_Mind], observations: Mapping[str, np.ndarray]) -> Observation:
         """The newest frames as tensors (B, T, ...), with as many frames as every environment has seen, at most the context."""
-        sizes = {key: len(observations[key]) for key in self.sensors if key in observations}
-        if any(size != len(self.frames) for size in sizes.values()):
-            raise MismatchError(f"reset() began {len(self.frames)} environments, and act() sees {sizes}; they must be as many")
-        for index, frames in enumerate(self.frames):
-            frames.append({key: np.asarray(observations[key][index]) for key in self.sensors if key in observations})
-            del frames[: -self.context_length]
-        length = min(len(frames) for frames in self.frames)
+        seen = self.prepare(observations)
+        for index, mind in enumerate(minds):
+            mind.frames.append({key: np.asarray(values[index]) for key, values in seen.items()})
+            del mind.frames[: -self.context_length]
+        length = min(len(mind.frames) for mind in minds)
         stacked = {
-            key: np.stack([np.stack([frame[key] for frame in frames[-length:]]) for frames in self.frames])
-            for key in self.frames[0][0]
+            key: np.stack([np.stack([frame[key] for frame in mind.frames[-length:]]) for mind in minds])
+            for key in minds[0].frames[0]
         }
         return to_observation(stacked, self.sensors, self.device)
 
-    def _warm_start(self) -> Tensor | None:
-        """The previous plans, one step on; None when every environment has just begun.
 
-        An environment that has just begun among others tries the action of zeros in place of another episode's plan.
-        """
-        if self.last_plan is None or all(self.fresh):
-            return None
-        warm = self.last_plan.shifted()
-        fresh = torch.tensor(self.fresh, device=warm.device)[:, None, None]
-        return torch.where(fresh, torch.zeros_like(warm), warm)
+class _Mind:
+    """What the agent knows of one environment."""
+
+    def __init__(self, generator: torch.Generator) -> None:
+        self.generator = generator
+        self.frames: list[dict[str, np.ndarray]] = []
+        """Those in which it decided, the newest last."""
+        self.done: list[np.ndarray] = []
+        """(action_block * A,) each: what it decided after them."""
+        self.ahead: deque[np.ndarray] = deque()
+        """(A,) each: what is left of the block that it decided last."""
+        self.warm: Tensor | None = None
+        """(H, action_block * A): the last plan, one decision on."""
+
+
+def _warm_start(minds: Sequence[_Mind]) -> Tensor | None:
+    """The previous plans, one decision on, (B, H, A); None when every environment has just begun.
+
+    An environment that has just begun among others tries the action of zeros in place of another episode's plan.
+    """
+    known = [mind.warm for mind in minds if mind.warm is not None]
+    if not known:
+        return None
+    return torch.stack([torch.zeros_like(known[0]) if mind.warm is None else mind.warm for mind in minds])

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -47,7 +48,7 @@ class HeadsRecord:
 
 
 class Heads(nn.Module):
-    """What is stored in heads.safetensors: both heads, and the recorded actions (M, A)."""
+    """What is stored in heads.safetensors: both heads, and the recorded actions (M, A), blocks where the model takes blocks."""
 
     recorded_actions: Tensor
 
@@ -77,6 +78,10 @@ class Run:
     device: torch.device
     """Where the weights are."""
 
+    def prepare(self, observations: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+        """Observations as the world gives them -> as the model takes them."""
+        return self.manifest.framing.pictures(observations, self.manifest.spec)
+
     def experiment(self, overrides: tuple[str, ...] = ()) -> ExperimentConfig:
         """The settings that an agent is built from, as the run was started with them, `key=value` overrides on top."""
         values = {name: self.manifest.experiment[name] for name in AGENT_SECTIONS if name in self.manifest.experiment}
@@ -91,12 +96,13 @@ def load_run(directory: Path, device: torch.device | str = "cpu") -> Run:
     checkpoint = load_checkpoint(directory)
     manifest, device = checkpoint.manifest, torch.device(device)
     source = str(directory / "manifest.json")
-    model = JEPA(_config(JEPAConfig, manifest.model, f"{source}: model"), manifest.spec)
+    spec = manifest.framing.spec(manifest.spec)  # the world as the model sees it
+    model = JEPA(_config(JEPAConfig, manifest.model, f"{source}: model"), spec, manifest.normalisation)
     load_weights(model, checkpoint.model, str(directory / "model.safetensors"))
     heads = None
     if manifest.heads is not None and checkpoint.heads is not None:
         record = _config(HeadsRecord, manifest.heads, f"{source}: heads")
-        actions = torch.zeros(record.num_recorded_actions, manifest.spec.action.dim)
+        actions = torch.zeros(record.num_recorded_actions, spec.action.dim)
         heads = Heads(ProgressHead(record.progress), PictureHead(record.picture), actions)
         load_weights(heads, checkpoint.heads, str(directory / "heads.safetensors"))
         heads = heads.to(device).eval()
@@ -114,10 +120,12 @@ def build_agent(run: Run, planner: PlannerConfig, cost: CostConfig, env: gymnasi
     recorded = run.heads.recorded_actions if run.heads is not None and len(run.heads.recorded_actions) > 0 else None
     return MPCAgent(
         run.model,
-        build_planner(planner.chosen, run.manifest.spec.action, recorded),
+        build_planner(planner.chosen, run.model.spec.action, recorded),
         build_cost(run, cost, env),
         sensors=run.model.config.sensors,
         context_length=run.manifest.context_length,
+        action_block=run.manifest.action_block,
+        prepare=run.prepare,
         decision_seconds=planner.decision_seconds,
         device=run.device,
     )
@@ -126,7 +134,7 @@ def build_agent(run: Run, planner: PlannerConfig, cost: CostConfig, env: gymnasi
 def build_cost(run: Run, cost: CostConfig, env: gymnasium.Env) -> Cost:
     """The cost that a configuration names. CheckpointError when it reads a head that was not fitted."""
     if cost.name == "goal":
-        picture = goal_observation(env, seed=0)
+        picture = run.prepare(goal_observation(env, seed=0))
         return GoalDistance(goal_from_picture(run.model, picture, run.model.config.sensors, run.device), cost.goal)
     if run.heads is None:
         raise CheckpointError(f"{run.directory} has no heads yet, which cost.name=progress needs; finish its training first")
