@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from worldmodel.data.dataset import Dataset
+from worldmodel.data.episodes_table import EpisodeRow
 from worldmodel.data.expression import Expression, Value
-from worldmodel.data.files import inside, read_parquet, reading
 from worldmodel.data.quality import VALUE_NAMES, QualityConfig, measure_quality
 from worldmodel.errors import DataError
 from worldmodel.progress import Progress
@@ -25,11 +23,13 @@ NAMES = {
     "seed": "of the environment's reset",
     "total_reward": "sum of its rewards; also written return",
     "instruction": "the task in words; also written task",
-    "robot": "name of the robot",
+    "env_id": "Gymnasium id of its environment",
+    "robot": "name of its robot",
+    "renderer": "what drew its pixels",
+    "control_mode": "what one action makes the robot do",
+    "variation": "its factors of variation as JSON; a factor of one number or text can also be asked for by its own name",
 }
-"""What is known of every episode; more columns of the episode table come in when they hold one number or text."""
-
-_NOT_ASKED = {"episode_index", "return", "sha256", "dataset_from_index", "dataset_to_index"}
+"""What is known of every episode."""
 
 
 def choose(
@@ -37,30 +37,19 @@ def choose(
 ) -> np.ndarray:
     """Places in `ds` (n,) of its episodes of which the condition is true, in order.
 
-    Episodes are measured for quality only when the condition asks for it.
+    Episodes are measured for quality only when the condition asks for it. An episode without a factor of variation that the
+    condition asks for does not fit.
 
     Raises:
         ConfigError: an unknown name, or a comparison that makes no sense.
         DataError: no episode fits, or the dataset is damaged.
     """
-    extra = _extra_columns(ds)
-    expression.require_known([*NAMES, *extra, *VALUE_NAMES])
+    factors = {name for row in ds.episodes for name in _factors(row)}
+    expression.require_known([*NAMES, *sorted(factors), *VALUE_NAMES])
     quality = measure_quality(ds, config, progress=progress) if expression.names & set(VALUE_NAMES) else None
     chosen = []
     for place, (row, index) in enumerate(zip(ds.episodes, ds.indices.tolist(), strict=True)):
-        values: dict[str, Value] = {
-            "index": index,
-            "success": row.success,
-            "terminated": row.terminated,
-            "truncated": row.truncated,
-            "length": row.length,
-            "actions": row.length - 1,
-            "seed": row.seed,
-            "total_reward": row.total_reward,
-            "instruction": row.instruction,
-            "robot": ds.spec.robot,
-        }
-        values |= {name: value for name, column in extra.items() if (value := column[index]) is not None}
+        values = _factors(row) | _known(row, index)
         if quality is not None:
             values |= quality.values(index)
         if expression.holds(values):
@@ -70,24 +59,26 @@ def choose(
     return np.array(chosen, np.int64)
 
 
-def _extra_columns(ds: Dataset) -> dict[str, list[Value | None]]:
-    """Name -> value of every episode of the whole dataset, for other columns of one number or text."""
-    folder = inside(ds.root, "meta/episodes")
-    parts: list[pa.Table] = []
-    for path in sorted(folder.glob("chunk-*/file-*.parquet")):
-        with reading(path):
-            schema = pq.read_schema(path)
-        parts.append(read_parquet(path, ["episode_index", *_asked(schema)]))
-    with reading(folder):
-        table = pa.concat_tables(parts, promote_options="default").sort_by("episode_index")
-        table = table.filter(table.column("episode_index").to_numpy() < ds.whole.num_episodes)
-    return {name: table.column(name).to_pylist() for name in table.column_names if name != "episode_index"}
+def _known(row: EpisodeRow, index: int) -> dict[str, Value]:
+    """What `NAMES` stand for."""
+    return {
+        "index": index,
+        "success": row.success,
+        "terminated": row.terminated,
+        "truncated": row.truncated,
+        "length": row.length,
+        "actions": row.length - 1,
+        "seed": row.seed,
+        "total_reward": row.total_reward,
+        "instruction": row.instruction,
+        "env_id": row.env_id,
+        "robot": row.robot,
+        "renderer": row.renderer,
+        "control_mode": row.control_mode,
+        "variation": json.dumps(row.variation, sort_keys=True, ensure_ascii=False),
+    }
 
 
-def _asked(schema: pa.Schema) -> Iterable[str]:
-    taken = _NOT_ASKED | set(NAMES) - {"robot"}
-    for field in schema:
-        kind = field.type
-        plain = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind) or pa.types.is_string(kind)
-        if plain and field.name.isidentifier() and field.name not in taken:
-            yield field.name
+def _factors(row: EpisodeRow) -> dict[str, Value]:
+    """Those factors of variation of an episode that can be named and compared."""
+    return {name: value for name, value in row.variation.items() if name.isidentifier() and isinstance(value, Value)}

@@ -86,15 +86,21 @@ class Expression:
             raise ConfigError(f"the condition {self.text!r} asks for {name!r}{hint or '; expected one of ' + known}")
 
     def holds(self, values: Mapping[str, Value]) -> bool:
-        """Whether the condition is true of an episode.
+        """Whether the condition is true of an episode; it is not where a name has no value.
 
         Raises:
             ConfigError: a number where a text is needed or the other way round, or a division by zero.
         """
         try:
             return _truth(_evaluate(self._tree, values))
+        except _Absent:
+            return False
         except (ZeroDivisionError, OverflowError, RecursionError, _Unfit) as error:
             raise ConfigError(f"the condition {self.text!r} makes no sense: {error}") from error
+
+
+class _Absent(Exception):
+    """A name without a value."""
 
 
 class _Unfit(Exception):
@@ -110,6 +116,8 @@ def _evaluate(node: ast.expr, values: Mapping[str, Value]) -> Any:
         case ast.Constant(value=value):
             return value
         case ast.Name():
+            if _name(node) not in values:
+                raise _Absent
             return values[_name(node)]
         case ast.Tuple(elts=items) | ast.List(elts=items):
             return tuple(_evaluate(item, values) for item in items)

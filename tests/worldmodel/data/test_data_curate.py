@@ -114,6 +114,14 @@ def test_conditions_choose_episodes(dataset: Dataset):
     assert chosen(dataset, "return > 0") == [k for k, total in enumerate(totals) if total > 0]
 
 
+def test_factors_of_variation_have_names(tmp_path: Path):
+    episodes = [dataclasses.replace(make_episode(k), variation={"light": k / 10, "table": "oak"}) for k in range(4)]
+    dataset = write(tmp_path, [*episodes, make_episode(4)])
+    assert chosen(dataset, "light >= 0.2") == [2, 3]
+    assert chosen(dataset, "not light >= 0.2") == [0, 1]
+    assert chosen(dataset, "table == 'oak' and variation ~ '\"light\": 0.1'") == [1]
+
+
 def test_a_selection_is_chosen_from_by_its_own_places(dataset: Dataset):
     selection = dataset.select([9, 6, 2])
     assert chosen(selection, "success and not duplicate") == [0, 1]
