@@ -6,52 +6,22 @@ import json
 import queue
 import threading
 from dataclasses import replace
-from typing import Any, Protocol
 
-import numpy as np
 import torch
 
+from worldmodel.data.batches import BatchSource
 from worldmodel.types import Window
 
 
-class Sampler(Protocol):
-    """Decides which windows make the next batch."""
-
-    def next(self) -> np.ndarray:
-        """Indices of the next batch, (B,)."""
-        ...
-
-    def state_dict(self) -> dict[str, Any]:
-        """Where it is, as JSON values."""
-        ...
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go to where `state_dict` was taken."""
-        ...
-
-
-class WindowSource(Protocol):
-    """Windows of a dataset, by number."""
-
-    @property
-    def num_windows(self) -> int:
-        """How many there are."""
-        ...
-
-    def batch(self, indices: np.ndarray) -> Window:
-        """The windows at `indices`, (B,)."""
-        ...
-
-
 class Prefetcher:
-    """Batches in the sampler's order.
+    """The batches of a source, in its order.
 
-    Each batch travels with the sampler's state right after it, so that a state saved with the weights never counts
+    Each batch travels with the source's state right after it, so that a state saved with the weights never counts
     batches that were prepared but not learned from.
     """
 
-    def __init__(self, windows: WindowSource, sampler: Sampler, depth: int = 2) -> None:
-        self._windows, self._sampler = windows, sampler
+    def __init__(self, batches: BatchSource, depth: int = 2) -> None:
+        self._batches = batches
         self._queue: queue.Queue[tuple[Window, str] | Exception] = queue.Queue(maxsize=depth)
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._work, name="prefetch", daemon=True)
@@ -65,7 +35,7 @@ class Prefetcher:
         self._thread.join()
 
     def next(self) -> tuple[Window, str]:
-        """The next batch, and the sampler's state after it as JSON. Raises what the thread ran into."""
+        """The next batch, and the source's state after it as JSON. Raises what the thread ran into."""
         item = self._queue.get()
         if isinstance(item, Exception):
             raise item
@@ -74,9 +44,8 @@ class Prefetcher:
     def _work(self) -> None:
         while not self._closing.is_set():
             try:
-                indices = self._sampler.next()
-                state = json.dumps(self._sampler.state_dict())
-                item = (self._windows.batch(indices), state)
+                window = self._batches.next()
+                item = (window, json.dumps(self._batches.state_dict()))
             except Exception as error:  # whatever it is, it belongs to whoever waits for the batch
                 self._put(error)
                 return

@@ -3,7 +3,7 @@
     trainer = Trainer(model, objective, windows_train, windows_val, config, logger, run_dir, identity={"data": fingerprint})
     trainer.fit(resume=True)
 
-One seed is one run: batches come from the sampler, the objective draws from one generator, and dropout from torch's own,
+One seed is one run: batches come from their source, the objective draws from one generator, and dropout from torch's own,
 all three saved with the weights. On the CPU a resumed run ends on the same bits as an uninterrupted one.
 """
 
@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from worldmodel.checks import require_at_least, require_positive, require_seed, require_share
+from worldmodel.data.batches import Batches, BatchSource, WindowSource
 from worldmodel.data.sampler import ShuffledSampler
 from worldmodel.errors import ConfigError, DataError, MismatchError
 from worldmodel.progress import NoProgress, Progress
@@ -32,7 +33,7 @@ from worldmodel.train.interrupt import Interrupts
 from worldmodel.train.logging import Logger
 from worldmodel.train.nonfinite import stop_on
 from worldmodel.train.optimizer import build_adamw, set_learning_rate
-from worldmodel.train.prefetch import Prefetcher, WindowSource, move
+from worldmodel.train.prefetch import Prefetcher, move
 from worldmodel.train.schedule import SCHEDULES
 from worldmodel.train.state import STATE, TrainingState, load_state, pack, save_state, unpack
 from worldmodel.train.validate import Validation
@@ -118,7 +119,7 @@ class Trainer:
         self,
         model: nn.Module,
         objective: Objective,
-        windows_train: WindowSource,
+        windows_train: WindowSource | BatchSource,
         windows_val: WindowSource | None,
         config: TrainConfig,
         logger: Logger,
@@ -127,7 +128,9 @@ class Trainer:
         identity: Mapping[str, Any] | None = None,
         diagnose: Callable[[Tensor], Mapping[str, float]] | None = None,
     ) -> None:
-        """`identity`: plain values, besides `config`, that must be the same on resuming, such as the data's fingerprint.
+        """`windows_train`: windows, which are shuffled here, or batches of them that somebody else has chosen.
+
+        `identity`: plain values, besides `config`, that must be the same on resuming, such as the data's fingerprint.
 
         `diagnose`: numbers that tell a collapsed latent (B, T, K, D) from a healthy one, logged as val/NAME.
         """
@@ -143,7 +146,12 @@ class Trainer:
         modules = [model] if self.objective_module is None else [model, self.objective_module]
         self.modules = nn.ModuleList(modules)
         self.optimizer = build_adamw(self.modules.parameters(), config.learning_rate, config.weight_decay, config.betas)
-        self.windows = windows_train
+        if isinstance(windows_train, BatchSource):
+            self.batches: BatchSource = windows_train
+        else:
+            sampler = ShuffledSampler(windows_train.num_windows, config.batch_size, config.seed)
+            self.batches = Batches(windows_train, sampler)
+        self.beginning = self.batches.state_dict()
         self.validation = (
             Validation(windows_val, config.batch_size, config.val_batches, config.seed, diagnose)
             if windows_val is not None and windows_val.num_windows > 0
@@ -169,12 +177,12 @@ class Trainer:
 
             # Where to begin: seeds, or everything as it was.
             torch.manual_seed(config.seed)
-            sampler = ShuffledSampler(self.windows.num_windows, config.batch_size, config.seed)
+            self.batches.load_state_dict(self.beginning)
             step, sums = 0, defaultdict[str, float](float)
             state = self._find_state(resume)
             if state is not None:
                 step, sums = state.step, defaultdict(float, state.sums)
-                sampler.load_state_dict(json.loads(state.sampler))
+                self.batches.load_state_dict(json.loads(state.sampler))
                 self._restore(state)
             self.logger.start(step)
             if step >= config.num_steps:
@@ -183,7 +191,7 @@ class Trainer:
 
             # Update after update.
             stack.enter_context(compiled(self.model, config.compile))
-            batches = stack.enter_context(Prefetcher(self.windows, sampler))
+            batches = stack.enter_context(Prefetcher(self.batches))
             interrupts = stack.enter_context(Interrupts())
             busy, waited, num_timed, saved_at = 0.0, 0.0, 0, time.monotonic()
             self.modules.train()

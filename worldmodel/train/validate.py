@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from worldmodel.train.prefetch import WindowSource, move
+from worldmodel.data.batches import WindowSource
+from worldmodel.train.prefetch import move
 from worldmodel.types import Window
 
 Objective = Callable[[Any, Window, torch.Generator], tuple[Tensor, dict[str, Tensor]]]

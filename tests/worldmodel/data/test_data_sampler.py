@@ -56,3 +56,37 @@ def test_a_state_of_another_stream_is_refused():
 def test_settings_are_checked():
     with pytest.raises(ConfigError, match="num_windows is 0"):
         ShuffledSampler(0, 4, seed=0)
+
+
+@pytest.mark.parametrize("world_size", [1, 2, 4])
+def test_ranks_together_see_what_one_process_sees(world_size: int):
+    alone = ShuffledSampler(30, 8, seed=5)
+    ranks = [ShuffledSampler(30, 8, seed=5, rank=rank, world_size=world_size) for rank in range(world_size)]
+    for _ in range(11):
+        np.testing.assert_array_equal(np.concatenate([rank.next() for rank in ranks]), alone.next())
+    assert all(rank.state_dict() == alone.state_dict() for rank in ranks)
+
+
+def test_no_index_comes_twice_in_an_epoch_across_ranks():
+    ranks = [ShuffledSampler(24, 6, seed=5, rank=rank, world_size=3) for rank in range(3)]
+    for _ in range(2):
+        epoch = np.concatenate([rank.next() for _ in range(4) for rank in ranks])
+        assert sorted(epoch) == list(range(24))
+
+
+def test_what_two_ranks_saved_one_resumes():
+    two = [ShuffledSampler(10, 4, seed=3, rank=rank, world_size=2) for rank in range(2)]
+    alone, one = ShuffledSampler(10, 4, seed=3), ShuffledSampler(10, 4, seed=3)
+    for _ in range(7):
+        alone.next()
+        for rank in two:
+            rank.next()
+    one.load_state_dict(two[1].state_dict())
+    assert (stream(one, 5) == stream(alone, 5)).all()
+
+
+def test_a_batch_is_shared_evenly_or_not_at_all():
+    with pytest.raises(ConfigError, match="batch_size is 6; expected a multiple of the 4 processes"):
+        ShuffledSampler(10, 6, 0, rank=0, world_size=4)
+    with pytest.raises(ConfigError, match="rank is 2 of 2; expected 0 to 1"):
+        ShuffledSampler(10, 6, 0, rank=2, world_size=2)
