@@ -54,6 +54,8 @@ class Record:
     """Processes."""
     out: Annotated[Path | None, tyro.conf.arg(metavar="DATA", help_behavior_hint="")] = None
     """Dataset folder; data/NAME-OF-THE-CONFIG unless told."""
+    ray: Annotated[str | None, tyro.conf.arg(metavar="[ADDRESS]", help_behavior_hint="")] = None
+    """Workers are Ray actors: of a Ray that is started here, or of the cluster at ADDRESS."""
     overrides: Overrides = ()
     """Settings that differ from the file's."""
 
@@ -141,6 +143,7 @@ class Doctor:
     """Is this machine ready: Python, torch and device, GL, video, W&B, disk."""
 
 
+_OVERRIDE = r"[A-Za-z_][\w.]*="
 Command = Demo | Record | Train | Evaluate | Play | Report | Inspect | Import | Doctor
 _COMMANDS = {
     "demo": Demo,
@@ -164,7 +167,7 @@ def parse(words: Sequence[str]) -> Command:
         with contextlib.redirect_stderr(complaint):
             return tyro.extras.subcommand_cli_from_dict(
                 _COMMANDS,
-                args=_overrides_last(words),
+                args=_overrides_last(_ray_address(words)),
                 prog="worldmodel",
                 description=DESCRIPTION,
                 config=(tyro.conf.HelptextFromCommentsOff,),
@@ -175,12 +178,22 @@ def parse(words: Sequence[str]) -> Command:
         raise ConfigError(_one_line(complaint.getvalue())) from None
 
 
+def _ray_address(words: Sequence[str]) -> list[str]:
+    """The words with `local` after a --ray that has no address."""
+    given = list(words)
+    if "--ray" in given:
+        place = given.index("--ray") + 1
+        if place == len(given) or given[place].startswith("--") or re.match(_OVERRIDE, given[place]):
+            given.insert(place, "local")
+    return given
+
+
 def _overrides_last(words: Sequence[str]) -> list[str]:
     """The words with every key=value that is no flag's value moved to the end, where the parser wants them."""
     flags, overrides = [], []
     for i, word in enumerate(words):
         after_flag = i > 0 and words[i - 1].startswith("--") and "=" not in words[i - 1] and words[i - 1] != "--resume"
-        (overrides if re.match(r"[A-Za-z_][\w.]*=", word) and not after_flag else flags).append(word)
+        (overrides if re.match(_OVERRIDE, word) and not after_flag else flags).append(word)
     return flags + overrides
 
 

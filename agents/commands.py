@@ -18,6 +18,7 @@ from agents.inspect import MakeEnv
 from agents.measure import measure
 from agents.record import RecordConfig
 from agents.record import record as record_episodes
+from agents.record_ray import ray_crew
 from agents.report.write import write_report
 from agents.runs import build_agent, load_run
 from worldmodel.errors import ConfigError
@@ -60,8 +61,9 @@ def record(command: arguments.Record, make_env: MakeEnv, screen: Screen) -> int:
     settings = _replace(config.record, given)
     root = command.out or Path("data") / command.config.stem
     make_env(config.env).close()  # a wrong environment is told here, in one line, rather than by every worker
+    crew = None if command.ray is None else ray_crew(command.ray)
     with screen.stage("record") as progress:
-        done = record_episodes(functools.partial(make_env, config.env), settings, root, progress)
+        done = record_episodes(functools.partial(make_env, config.env), settings, root, progress, crew)
     screen.say(f"{done.num_new} episodes recorded in {format_seconds(done.seconds)}")
     screen.say(f"data: {root}, {done.num_episodes} episodes of seed {settings.seed}")
     return 0

@@ -36,6 +36,12 @@ def test_flags_and_settings_may_be_mixed() -> None:
     assert parse("train --config a.yaml --data d --resume train.seed=1 --out o") == train
 
 
+def test_ray_needs_no_address() -> None:
+    for words in ("record --ray --config a.yaml b=2", "record --config a.yaml --ray b=2", "record --config a.yaml b=2 --ray"):
+        assert parse(words) == arguments.Record(config=Path("a.yaml"), ray="local", overrides=("b=2",))
+    assert parse("record --config a.yaml --ray head:6379") == arguments.Record(config=Path("a.yaml"), ray="head:6379")
+
+
 def test_every_command_of_the_manual_is_understood() -> None:
     assert arguments.parse(["demo"]) == arguments.Demo(out=Path("runs/demo"))
     evaluate = arguments.Evaluate(Path("R"), 5, 1, "random,expert", Path("F"))
