@@ -162,6 +162,8 @@ class Episode:
     """The task in words."""
     labels: dict[str, np.ndarray] = field(default_factory=dict)
     """Privileged label name -> (T + 1, ...): what heads and probes are fitted on, never the encoder."""
+    variation: dict[str, Any] = field(default_factory=dict)
+    """Factor of variation -> its value in this episode, as plain JSON values; empty when nothing is varied."""
 
     @property
     def num_actions(self) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from worldmodel.data.card import card
 from worldmodel.data.dataset import Dataset
-from worldmodel.data.episodes_table import merged_stats, read_episode_table
+from worldmodel.data.episodes_table import merged_stats, read_episode_table, video_columns
 from worldmodel.data.features import (
     CHECKSUMS,
     CHUNK_FILES,
@@ -30,10 +30,12 @@ from worldmodel.data.features import (
     STATS,
     TASKS,
     VERSION,
+    VIDEO_PATH,
     Feature,
 )
 from worldmodel.data.files import PART, lock, publish, publish_json, read_json, read_parquet, reading, sha256_of
-from worldmodel.data.writer import FEATURES_KEY, LOCK, RECORDING, frames_of, read_world, shard_rows, write_row_groups
+from worldmodel.data.video import ClipJoiner, feature_info
+from worldmodel.data.writer import FEATURES_KEY, LOCK, RECORDING, clips_of, frames_of, read_world, shard_rows, write_row_groups
 from worldmodel.errors import DataError
 from worldmodel.types import WorldSpec
 
@@ -41,6 +43,8 @@ logger = logging.getLogger(__name__)
 
 FILE_MB = 64
 """A data file is closed once it holds this much [MB]."""
+VIDEO_MB = 200
+"""A video file is closed once it holds this much [MB]."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,9 @@ def finalize(root: Path, *, licence: str = "apache-2.0", wait: float = 10.0) -> 
 def _read_shards(root: Path, before: Dataset | None) -> tuple[list[_Recorded], dict[str, Feature]]:
     """The episodes that the dataset does not have yet, dense and in order, and the features that all of them share."""
     first = before.num_episodes if before else 0
-    features = before.features if before else None
+    features = None
+    if before:  # what finalizing has added to a feature is left out
+        features = {name: {k: v for k, v in feature.items() if k != "info"} for name, feature in before.features.items()}
     found: dict[int, _Recorded] = {}
     for path in shard_rows(root):
         table = read_parquet(path)
@@ -126,7 +132,7 @@ def _publish(
 ) -> None:
     """Write the new episodes behind the old ones; info.json, which makes them visible, comes last."""
     tasks = _tasks(root, recorded)
-    rows = pa.concat_tables([episode.row for episode in recorded]).replace_schema_metadata(None)
+    rows = pa.concat_tables([episode.row for episode in recorded], promote_options="default").replace_schema_metadata(None)
     ends = np.cumsum(rows.column("length").to_numpy()) + (before.num_frames if before else 0)
     starts = ends - rows.column("length").to_numpy()
     next_file = _num_files(root, before, "data")
@@ -140,8 +146,12 @@ def _publish(
         "meta/episodes/chunk_index": np.full(len(recorded), episodes_file // CHUNK_FILES),
         "meta/episodes/file_index": np.full(len(recorded), episodes_file % CHUNK_FILES),
     }
+    videos = video_columns(features)
+    for column in videos:
+        number = _num_files(root, before, f"videos/{column}")
+        places |= _write_videos(root, column, recorded, fps, number)
     for name, values in places.items():
-        rows = rows.append_column(name, pa.array(values, pa.int64()))
+        rows = rows.append_column(name, pa.array(values))
     publish(root / _path(EPISODES_PATH, episodes_file), lambda path: pq.write_table(rows, path))
 
     num_episodes = len(recorded) + (before.num_episodes if before else 0)
@@ -149,9 +159,12 @@ def _publish(
     stats = merged_stats(root, num_episodes, features)
     publish_json(root / STATS, {name: {key: value.tolist() for key, value in of.items()} for name, of in stats.items()})
     new_files = {_path(DATA_PATH, int(i)) for i in file_indices} | {_path(EPISODES_PATH, episodes_file)}
+    for column in videos:
+        numbers = places[f"videos/{column}/chunk_index"] * CHUNK_FILES + places[f"videos/{column}/file_index"]
+        new_files |= {_path(VIDEO_PATH, int(number), column) for number in numbers}
     checksums = read_json(root / CHECKSUMS) if before else {}
     publish_json(root / CHECKSUMS, checksums | {name: sha256_of(root / name) for name in sorted(new_files)})
-    publish_json(root / INFO, _info(spec, fps, features, num_episodes, int(ends[-1]), len(tasks)))
+    publish_json(root / INFO, new_info(spec, fps, features, num_episodes, int(ends[-1]), len(tasks)))
     publish(root / "README.md", card(Dataset.open(root), licence).encode())
     logger.info("%s holds %d episodes, %d frames", root, num_episodes, ends[-1])
 
@@ -159,9 +172,7 @@ def _publish(
 def _write_data(root: Path, recorded: list[_Recorded], starts: np.ndarray, tasks: dict[str, int], next_file: int) -> np.ndarray:
     """Copy the frames into data files of the dataset; the file index of each episode."""
 
-    @lru_cache(maxsize=32)  # writers take turns, so neighbouring episodes lie in different shards
-    def shard(path: Path) -> pq.ParquetFile:
-        return pq.ParquetFile(path)
+    shard = _shards()
 
     def tables() -> Iterator[pa.Table]:
         for episode, start in zip(recorded, starts, strict=True):
@@ -188,6 +199,39 @@ def _write_data(root: Path, recorded: list[_Recorded], starts: np.ndarray, tasks
     if batch:
         _write_file(root, next_file, batch)
     return np.array(file_indices)
+
+
+def _shards() -> Callable[[Path], pq.ParquetFile]:
+    """Opens files of shards, and keeps some open: writers take turns, so neighbouring episodes lie in different shards."""
+    return lru_cache(maxsize=32)(pq.ParquetFile)
+
+
+def _write_videos(root: Path, column: str, recorded: list[_Recorded], fps: float, number: int) -> dict[str, np.ndarray]:
+    """Join the clips of a video column into video files from `number` on; the columns of the episode rows that say where."""
+    shard = _shards()
+
+    def clips() -> Iterator[tuple[int, bytes]]:
+        for episode in recorded:
+            path = clips_of(episode.shard)
+            with reading(path):
+                clip = shard(path).read_row_group(episode.row_group, [column]).column(column)[0].as_py()
+            yield episode.row.column("length")[0].as_py(), clip
+
+    joiner, times, numbers = ClipJoiner(clips(), fps, VIDEO_MB * 1e6), [], []
+    while joiner.more():
+        written: list[tuple[float, float]] = []
+        publish(root / _path(VIDEO_PATH, number, column), lambda path, to=written: to.extend(joiner.write(path)))
+        times += written
+        numbers += [number] * len(written)
+        number += 1
+    starts, stops = np.array(times).T
+    files = np.array(numbers)
+    return {
+        f"videos/{column}/chunk_index": files // CHUNK_FILES,
+        f"videos/{column}/file_index": files % CHUNK_FILES,
+        f"videos/{column}/from_timestamp": starts,
+        f"videos/{column}/to_timestamp": stops,
+    }
 
 
 def _write_file(root: Path, number: int, tables: list[pa.Table]) -> None:
@@ -222,9 +266,10 @@ def _tasks_table(tasks: dict[str, int]) -> pa.Table:
     return table.replace_schema_metadata({"pandas": json.dumps(described)})
 
 
-def _info(
+def new_info(
     spec: WorldSpec, fps: float, features: dict[str, Feature], num_episodes: int, num_frames: int, num_tasks: int
 ) -> dict[str, Any]:
+    """The contents of meta/info.json."""
     return {
         "codebase_version": VERSION,
         "robot_type": spec.robot,
@@ -233,17 +278,20 @@ def _info(
         "total_tasks": num_tasks,
         "chunks_size": CHUNK_FILES,
         "data_files_size_in_mb": FILE_MB,
-        "video_files_size_in_mb": 200,
+        "video_files_size_in_mb": VIDEO_MB,
         "fps": int(fps) if float(fps).is_integer() else fps,
         "splits": {"train": f"0:{num_episodes}"},
         "data_path": DATA_PATH,
-        "video_path": None,
-        "features": features,
+        "video_path": VIDEO_PATH if video_columns(features) else None,
+        "features": {
+            name: {**feature, "info": feature_info(feature, fps)} if feature["dtype"] == "video" else feature
+            for name, feature in features.items()
+        },
     }
 
 
-def _path(pattern: str, number: int) -> str:
-    return pattern.format(chunk_index=number // CHUNK_FILES, file_index=number % CHUNK_FILES)
+def _path(pattern: str, number: int, video_key: str = "") -> str:
+    return pattern.format(video_key=video_key, chunk_index=number // CHUNK_FILES, file_index=number % CHUNK_FILES)
 
 
 def _num_files(root: Path, before: Dataset | None, folder: str) -> int:
@@ -257,11 +305,13 @@ def _num_files(root: Path, before: Dataset | None, folder: str) -> int:
 
 def _remove_leftovers(root: Path, before: Dataset | None) -> None:
     """Delete what a killed process left: unfinished files, and files that no published episode is in."""
-    for folder in (RECORDING, "data", "meta"):
+    for folder in (RECORDING, "data", "videos", "meta"):
         for path in (root / folder).rglob(f".*{PART}"):
             path.unlink()
-    for pattern, folder in ((DATA_PATH, "data"), (EPISODES_PATH, "meta/episodes")):
-        kept = {_path(pattern, number) for number in range(_num_files(root, before, folder))}
-        for path in (root / folder).glob("chunk-*/file-*.parquet"):
+    columns = video_columns(before.features) if before else [path.name for path in (root / "videos").glob("*")]
+    places = [(DATA_PATH, "data", ""), (EPISODES_PATH, "meta/episodes", "")]
+    for pattern, folder, column in places + [(VIDEO_PATH, f"videos/{column}", column) for column in columns]:
+        kept = {_path(pattern, number, column) for number in range(_num_files(root, before, folder))}
+        for path in (root / folder).glob("chunk-*/file-*.*"):
             if str(path.relative_to(root)) not in kept:
                 path.unlink()

@@ -10,16 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from worldmodel.data.episodes_table import EpisodeRow, merged_stats, read_episodes
 from worldmodel.data.features import INFO, LABEL, STATS, Feature, features_of, sensor_columns
-from worldmodel.data.files import inside, one_line, read_json, read_rows, reading
-from worldmodel.data.frames import from_arrow
+from worldmodel.data.files import Folder, LocalFolder, one_line, read_json
+from worldmodel.data.frame_reader import FrameReader, Layout
 from worldmodel.data.info import read_info
 from worldmodel.data.statistics import Stats
 from worldmodel.data.verify import verify
+from worldmodel.data.video import cut_clip
 from worldmodel.data.view import read_view
 from worldmodel.data.writer import read_world, recorded_episodes, shard_rows
 from worldmodel.errors import DataError
@@ -31,8 +30,10 @@ class Dataset:
     """A dataset in the LeRobotDataset v3.0 layout, or some episodes of one; `Dataset.open` makes one.
 
     Attributes:
-        root: its folder.
+        folder: its files.
+        root: its folder on this machine; of a remote one, where its files are kept once they are fetched.
         info: the contents of meta/info.json.
+        layout: how its columns are stored.
         spec: the world that was recorded.
         fps: frames per second.
         episodes: a row for each episode that is selected, in order; `read_episode(i)` reads the i-th of them.
@@ -40,11 +41,13 @@ class Dataset:
         whole: the dataset of which these are selected; itself when nothing is.
     """
 
-    def __init__(self, root: Path, info: dict[str, Any], spec: WorldSpec, fps: float, episodes: tuple[EpisodeRow, ...]):
-        self.root = root
+    def __init__(self, folder: Folder, info: dict[str, Any], layout: Layout, episodes: tuple[EpisodeRow, ...]):
+        self.folder = folder
+        self.root = folder.root
         self.info = info
-        self.spec = spec
-        self.fps = fps
+        self.layout = layout
+        self.spec = layout.spec
+        self.fps = layout.fps
         self.episodes = episodes
         self.indices = np.arange(len(episodes))
         self.whole = self
@@ -62,12 +65,18 @@ class Dataset:
         root = Path(root)
         if root.suffix == ".json" and not root.is_dir():
             return cls._open_view(root)
+        return cls._open_folder(LocalFolder(root))
+
+    @classmethod
+    def _open_folder(cls, folder: Folder) -> Dataset:
+        root = folder.root
         _require_dataset(root)
         spec, fps = read_world(root)
         info = read_info(root)
-        dataset = cls(root, info, spec, fps, read_episodes(root, info))
-        dataset._check_features()
-        return dataset
+        features = info["features"]
+        _check_features(root / INFO, features, spec)
+        layout = Layout(spec, fps, features, {name: (name, feature) for name, feature in features.items()})
+        return cls(folder, info, layout, read_episodes(root, info, spec))
 
     @classmethod
     def _open_view(cls, path: Path) -> Dataset:
@@ -94,7 +103,7 @@ class Dataset:
             raise DataError(f"{self.root} has no episode {outside[0]}; it has 0 to {self.num_episodes - 1}")
         if len(np.unique(chosen)) < len(chosen):
             raise DataError(f"an episode of {self.root} is selected twice; expected each once")
-        selection = Dataset(self.root, self.info, self.spec, self.fps, tuple(self.episodes[i] for i in chosen))
+        selection = Dataset(self.folder, self.info, self.layout, tuple(self.episodes[i] for i in chosen))
         selection.indices = self.indices[chosen]
         selection.whole = self.whole
         return selection
@@ -117,7 +126,7 @@ class Dataset:
     @property
     def features(self) -> dict[str, Feature]:
         """Column name -> dtype, shape and names."""
-        return self.info["features"]
+        return self.layout.features
 
     @property
     def label_names(self) -> tuple[str, ...]:
@@ -149,14 +158,13 @@ class Dataset:
         Raises:
             DataError: no such episode, or its file is missing or damaged.
         """
-        if not 0 <= i < self.num_episodes:
-            raise DataError(f"{self.root} has no episode {i}; it has 0 to {self.num_episodes - 1}")
-        row = self.episodes[i]
-        path = inside(self.root, row.file)
-        table = read_rows(path, row.first_frame - self.whole.data_files[row.file].start, row.length)
-        columns = {name: self._values(table, name, path) for name in self.features}
+        row = self._row(i)
+        with self._reader() as reader:
+            columns = reader.read(row, list(self.features), 0, row.length)
         if (columns["episode_index"] != row.episode_index).any() or (columns["frame_index"] != np.arange(row.length)).any():
-            raise DataError(f"{path} is damaged: the rows of episode {row.episode_index} are not in their place")
+            raise DataError(
+                f"{self.root / row.file} is damaged: the rows of episode {row.episode_index} are not in their place"
+            )
         return Episode(
             observations={key: columns[column] for key, column in sensor_columns(self.spec).items()},
             actions=columns["action"][:-1],
@@ -167,7 +175,21 @@ class Dataset:
             seed=row.seed,
             instruction=row.instruction,
             labels={name: columns[LABEL + name] for name in self.label_names},
+            variation=row.variation,
         )
+
+    def clips(self, i: int) -> dict[str, bytes]:
+        """Video column -> mp4 of episode `i`, copied without loss, for `DatasetWriter.add`; empty when there is no video,
+        or when another program made it, which may have cut it in another way.
+
+        Raises:
+            DataError: no such episode, or a file is missing or damaged.
+        """
+        row = self._row(i)
+        if not self.layout.ours:
+            return {}
+        places = row.videos.items()
+        return {name: cut_clip(self.folder.path(place.file), place.start, row.length, self.fps) for name, place in places}
 
     def frames(self, columns: list[str], batch_size: int = 512) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
         """All frames in order, a batch at a time: (index of the first one, column name -> (frames, ...) values).
@@ -178,28 +200,26 @@ class Dataset:
             DataError: a data file is missing, damaged, or holds another number of frames than its episodes have.
         """
         start = 0
-        for path, table in self._tables(columns, batch_size):
-            yield start, {name: self._values(table, name, path) for name in columns}
-            start += len(table)
+        for values in self._batches(columns, batch_size):
+            yield start, values
+            start += len(next(iter(values.values())))
 
-    def _tables(self, columns: list[str], batch_size: int) -> Iterator[tuple[Path, pa.Table]]:
-        """(file, at most `batch_size` of its rows), over all frames in order."""
-        if self is not self.whole:
+    def _batches(self, columns: list[str], batch_size: int) -> Iterator[dict[str, np.ndarray]]:
+        with self._reader() as reader:
+            if self is self.whole:
+                yield from reader.whole_files(self.episodes, columns, batch_size)
+                return
             for row in self.episodes:
-                path, offset = inside(self.root, row.file), row.first_frame - self.whole.data_files[row.file].start
                 for begin in range(0, row.length, batch_size):
-                    yield path, read_rows(path, offset + begin, min(batch_size, row.length - begin), columns)
-            return
-        for relative, place in self.data_files.items():
-            path, done = inside(self.root, relative), 0
-            with reading(path), pq.ParquetFile(path) as file:
-                if file.metadata.num_rows != len(place):
-                    raise DataError(f"{path} is damaged: {file.metadata.num_rows} frames; expected {len(place)}")
-                for batch in file.iter_batches(batch_size, columns=columns):
-                    yield path, pa.Table.from_batches([batch])
-                    done += len(batch)
-            if done != len(place):
-                raise DataError(f"{path} is damaged: it ends after {done} frames; expected {len(place)}")
+                    yield reader.read(row, columns, begin, min(begin + batch_size, row.length))
+
+    def _reader(self) -> FrameReader:
+        return FrameReader(self.folder, self.layout, self.whole.data_files)
+
+    def _row(self, i: int) -> EpisodeRow:
+        if not 0 <= i < self.num_episodes:
+            raise DataError(f"{self.root} has no episode {i}; it has 0 to {self.num_episodes - 1}")
+        return self.episodes[i]
 
     def verify(self, progress: Progress | None = None) -> list[str]:
         """One line for each thing that is wrong: checksums, missing files, rows out of place, values that do not fit.
@@ -225,16 +245,13 @@ class Dataset:
             "tasks": sorted({row.instruction for row in self.episodes}),
             "sensors": {key: f"{sensor.dtype} {list(sensor.shape)}" for key, sensor in self.spec.sensors.items()},
             "labels": list(self.label_names),
-            "bytes": sum(inside(self.root, name).stat().st_size for name in self.data_files),
+            "bytes": sum(self.folder.size(name) for name in (*self.data_files, *self.video_files)),
             "fingerprint": self.fingerprint,
         }
 
     def shape_of(self, column: str) -> tuple[int, ...]:
         """Shape of one row of a column as it was recorded: () for one number, (1,) for a vector of one number."""
-        vectors = {name: self.spec.sensors[key].shape for key, name in sensor_columns(self.spec).items()}
-        vectors["action"] = (self.spec.action.dim,)
-        shape = tuple(self.features[column]["shape"])
-        return tuple(vectors.get(column, () if shape == (1,) else shape))
+        return self.layout.shape_of(column)
 
     @cached_property
     def data_files(self) -> dict[str, range]:
@@ -245,21 +262,25 @@ class Dataset:
             files[row.file] = range(start, row.first_frame + row.length)
         return files
 
-    def _values(self, table: pa.Table, name: str, path: Path) -> np.ndarray:
-        if name not in table.column_names:
-            raise DataError(f"{path} has no column {name!r}")
-        values = from_arrow(table.column(name), self.features[name], f"{path}: column {name!r}")
-        return values.reshape(len(values), *self.shape_of(name))
+    @cached_property
+    def video_files(self) -> dict[str, float]:
+        """Video file -> time at which the last of these episodes in it ends [s]."""
+        files: dict[str, float] = {}
+        for row in self.episodes:
+            for place in row.videos.values():
+                files[place.file] = max(files.get(place.file, 0.0), place.stop)
+        return files
 
-    def _check_features(self) -> None:
-        """The columns that the world needs are there, with its dtypes and shapes."""
-        for name, expected in features_of(self.spec, {}).items():
-            got = self.features.get(name)
-            if got is None:
-                raise DataError(f"{self.root / INFO} has no feature {name!r}")
-            for key in ("dtype", "shape"):
-                if got.get(key) != expected[key]:
-                    raise DataError(f"{self.root / INFO}: feature {name!r} has {key} {got.get(key)}; expected {expected[key]}")
+
+def _check_features(path: Path, features: dict[str, Feature], spec: WorldSpec) -> None:
+    """The columns that the world needs are there, with its dtypes and shapes."""
+    for name, expected in features_of(spec, {}).items():
+        got = features.get(name)
+        if got is None:
+            raise DataError(f"{path} has no feature {name!r}")
+        for key in ("dtype", "shape"):
+            if got.get(key) != expected[key]:
+                raise DataError(f"{path}: feature {name!r} has {key} {got.get(key)}; expected {expected[key]}")
 
 
 def _require_dataset(root: Path) -> None:

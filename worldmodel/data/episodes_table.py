@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from worldmodel.data import statistics
 from worldmodel.data.features import BOOKKEEPING, INFO, TASKS, Feature
 from worldmodel.data.files import inside, read_parquet, reading
 from worldmodel.data.statistics import Stats
 from worldmodel.errors import DataError
+from worldmodel.types import WorldSpec
+
+
+@dataclass(frozen=True)
+class VideoPlace:
+    """Where the frames of an episode are in a video file: frame t is shown at `start` + t / fps."""
+
+    file: str
+    """Video file, relative to the dataset."""
+    start: float
+    """Time of the first frame [s]."""
+    stop: float
+    """Time at which the last frame ends [s]."""
 
 
 @dataclass(frozen=True)
@@ -42,15 +58,28 @@ class EpisodeRow:
     """Its data file, relative to the dataset."""
     sha256: str
     """Digest of everything in it, whatever file it is in."""
+    env_id: str
+    """Gymnasium id of the environment."""
+    robot: str
+    """Name of the robot."""
+    renderer: str
+    """What drew its pixels."""
+    control_mode: str
+    """What one action makes the robot do."""
+    variation: dict[str, Any] = field(default_factory=dict)
+    """Factor of variation -> its value."""
+    videos: dict[str, VideoPlace] = field(default_factory=dict)
+    """Video column -> where its frames are."""
 
 
-def read_episodes(root: Path, info: dict[str, Any]) -> tuple[EpisodeRow, ...]:
+def read_episodes(root: Path, info: dict[str, Any], spec: WorldSpec) -> tuple[EpisodeRow, ...]:
     """Rows of all the episodes that info.json counts; rows beyond are those of an unfinished append.
 
     Raises:
         DataError: rows are missing, damaged, not in order, or lead out of the dataset.
     """
-    table = read_episode_table(root, info["total_episodes"])
+    videos = video_columns(info["features"])
+    table = read_episode_table(root, info["total_episodes"], [*EPISODE_COLUMNS, *places_of(videos)], ORIGIN_COLUMNS)
     path = root / "meta/episodes"
     if len(table) != info["total_episodes"] or table.column("episode_index").to_pylist() != list(range(len(table))):
         raise DataError(f"{path} is damaged: expected the episodes 0 to {info['total_episodes'] - 1}, each once")
@@ -72,8 +101,11 @@ def read_episodes(root: Path, info: dict[str, Any]) -> tuple[EpisodeRow, ...]:
                 total_reward=row["return"],
                 instruction=row["tasks"][0],
                 first_frame=start,
-                file=_data_file(root, info["data_path"], row["data/chunk_index"], row["data/file_index"]),
+                file=data_file(root, info, row),
                 sha256=row["sha256"],
+                **{name: _or(row[name], getattr(spec, name)) for name in ORIGIN_COLUMNS if name != "variation"},
+                variation=_variation(row["variation"], path),
+                videos={column: video_place(root, info, row, column) for column in videos},
             )
         )
         start += row["length"]
@@ -99,35 +131,88 @@ EPISODE_COLUMNS = [
 ]
 
 
-def read_episode_table(root: Path, total: int, columns: list[str] | None = EPISODE_COLUMNS) -> pa.Table:
-    """The episode rows with an index below `total`, by index."""
+ORIGIN_COLUMNS = ["env_id", "robot", "renderer", "control_mode", "variation"]
+"""Columns that datasets made before there were such columns lack."""
+
+
+def read_episode_table(root: Path, total: int, columns: list[str], optional: Sequence[str] = ()) -> pa.Table:
+    """The episode rows with an index below `total`, by index; a file without an `optional` column gives nulls.
+
+    Raises:
+        DataError: no rows, damaged, or values are missing in a column that is not optional.
+    """
     paths = sorted((root / "meta/episodes").glob("chunk-*/file-*.parquet"))
     if not paths:
         raise DataError(f"{root / 'meta/episodes'} is missing; expected the rows of {total} episodes")
-    tables = [read_parquet(inside(root, str(path.relative_to(root))), columns) for path in paths]
+    tables = [_read_file(inside(root, str(path.relative_to(root))), columns, optional) for path in paths]
     with reading(root / "meta/episodes"):
-        table = pa.concat_tables(tables).sort_by("episode_index")
-        if columns and any(table.column(name).null_count for name in columns):
+        table = pa.concat_tables(tables, promote_options="default").sort_by("episode_index")
+        if any(table.column(name).null_count for name in columns):
             raise DataError(f"{root / 'meta/episodes'} is damaged: it has missing values")
         return table.filter(table.column("episode_index").to_numpy() < total)
 
 
+def _read_file(path: Path, columns: list[str], optional: Sequence[str]) -> pa.Table:
+    with reading(path):
+        present = set(pq.read_schema(path).names)
+    table = read_parquet(path, [*columns, *(name for name in optional if name in present)])
+    for name in optional:
+        if name not in present:
+            table = table.append_column(name, pa.nulls(len(table)))
+    return table
+
+
+def _or(value: Any, default: Any) -> Any:
+    return default if value is None else value
+
+
+def _variation(text: str | None, path: Path) -> dict[str, Any]:
+    try:
+        variation = json.loads(text or "{}")
+    except (ValueError, RecursionError, TypeError) as error:
+        raise DataError(f"{path} is damaged: the variation {text!r} is no JSON") from error
+    if not isinstance(variation, dict):
+        raise DataError(f"{path} is damaged: the variation {text!r} is no JSON object")
+    return variation
+
+
 def merged_stats(root: Path, total: int, features: dict[str, Feature], chosen: np.ndarray | None = None) -> dict[str, Stats]:
     """Feature -> statistics over the episodes below `total`, or over the `chosen` (E,) of them."""
-    shapes = {
-        name: (feature["shape"][-1], 1, 1) if feature["dtype"] == "image" else tuple(feature["shape"])
-        for name, feature in features.items()
-        if name not in BOOKKEEPING
-    }
+    shapes = {name: statistics.shape_of(feature) for name, feature in features.items() if name not in BOOKKEEPING}
     columns = ["episode_index", *(f"stats/{name}/{statistic}" for name in shapes for statistic in statistics.STATISTICS)]
     table = read_episode_table(root, total, columns)
     return statistics.of_rows(table if chosen is None else table.take(chosen), shapes)
 
 
-def _data_file(root: Path, pattern: str, chunk_index: int, file_index: int) -> str:
+def video_columns(features: dict[str, Feature]) -> list[str]:
+    """Names of the columns whose frames lie in video files."""
+    return [name for name, feature in features.items() if feature["dtype"] == "video"]
+
+
+def places_of(videos: list[str]) -> list[str]:
+    """Columns of the episode rows that say where the frames of these video columns are."""
+    places = ("chunk_index", "file_index", "from_timestamp", "to_timestamp")
+    return [f"videos/{column}/{place}" for column in videos for place in places]
+
+
+def data_file(root: Path, info: dict[str, Any], row: dict[str, Any]) -> str:
+    """Path of an episode's data file, relative to the dataset."""
+    return _file(root, info, "data_path", chunk_index=row["data/chunk_index"], file_index=row["data/file_index"])
+
+
+def video_place(root: Path, info: dict[str, Any], row: dict[str, Any], column: str) -> VideoPlace:
+    """Where an episode's frames of a video column are."""
+    chunk, number, start, stop = (row[name] for name in places_of([column]))
+    file = _file(root, info, "video_path", video_key=column, chunk_index=chunk, file_index=number)
+    if not 0 <= start < stop < float("inf"):
+        raise DataError(f"{root / 'meta/episodes'} is damaged: {column} of an episode is from {start} to {stop} s")
+    return VideoPlace(file, float(start), float(stop))
+
+
+def _file(root: Path, info: dict[str, Any], pattern: str, **names: Any) -> str:
     try:
-        relative = pattern.format(chunk_index=chunk_index, file_index=file_index)
+        relative = info[pattern].format(**names)
     except (LookupError, ValueError, AttributeError, TypeError) as error:
-        raise DataError(f"{root / INFO} is damaged: data_path is {pattern!r}") from error
+        raise DataError(f"{root / INFO} is damaged: {pattern} is {info.get(pattern)!r}") from error
     inside(root, relative)
     return relative

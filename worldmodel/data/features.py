@@ -14,11 +14,12 @@ import numpy as np
 import pyarrow as pa
 
 from worldmodel.errors import DataError
-from worldmodel.types import WorldSpec
+from worldmodel.types import SensorSpec, WorldSpec
 
 VERSION = "v3.0"
 DATA_PATH = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
 EPISODES_PATH = "meta/episodes/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
+VIDEO_PATH = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
 CHUNK_FILES = 1000
 """Files in one chunk folder."""
 
@@ -42,7 +43,17 @@ Feature = dict[str, Any]
 
 _VECTOR_COLUMNS = {"proprio": "observation.state", "state": "observation.environment_state"}
 _LABEL_DTYPES = ("bool", "uint8", "int32", "int64", "float32", "float64")
-_ARROW = {name: pa.from_numpy_dtype(np.dtype(name)) for name in _LABEL_DTYPES}
+_SENSOR_DTYPES = ("uint8", "uint16", "float32")
+NUMBERS = ("bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float32", "float64")
+"""Element types of a column that this program reads."""
+
+PICTURES = ("image", "video")
+"""LeRobot's dtypes of a column of pictures."""
+
+LOSSLESS_PIXELS = 96
+"""Longer side up to which images are kept without loss: colour at half the resolution, which is what video keeps, loses
+small objects in small images, and in large ones it costs nothing that shows."""
+
 _NAME = re.compile(r"\w[\w.-]*")
 
 
@@ -65,6 +76,15 @@ def sensor_columns(spec: WorldSpec) -> dict[str, str]:
     return columns
 
 
+def is_video(sensor: SensorSpec) -> bool:
+    """Whether a sensor is stored as video: a picture of an even size above LOSSLESS_PIXELS. The rest is lossless.
+
+    H.264 in yuv420p has one colour for every 2 x 2 pixels, so it cannot hold an odd height or width.
+    """
+    height, width = (*sensor.shape, 0, 0)[:2]
+    return sensor.kind == "image" and max(height, width) > LOSSLESS_PIXELS and height % 2 == 0 and width % 2 == 0
+
+
 def require_name(kind: str, name: str) -> None:
     """Raise DataError unless `name` can name a column and a file."""
     if not _NAME.fullmatch(name):
@@ -76,9 +96,13 @@ def features_of(spec: WorldSpec, labels: dict[str, np.ndarray]) -> dict[str, Fea
     features: dict[str, Feature] = {}
     columns = sensor_columns(spec)
     for key, sensor in spec.sensors.items():
-        image = sensor.kind == "image"
-        names = ["height", "width", "channels"] if image else list(sensor.names) or None
-        features[columns[key]] = _feature("image" if image else sensor.dtype, sensor.shape, names)
+        if sensor.kind == "image":
+            dtype = "video" if is_video(sensor) else "image"
+            features[columns[key]] = _feature(dtype, sensor.shape, ["height", "width", "channels"])
+        elif sensor.dtype in _SENSOR_DTYPES:
+            features[columns[key]] = _feature(sensor.dtype, sensor.shape, list(sensor.names) or None)
+        else:
+            raise DataError(f"sensor {key!r} is {sensor.dtype}; expected one of {', '.join(_SENSOR_DTYPES)}")
     features["action"] = _feature("float32", (spec.action.dim,), list(spec.action.names))
     features["action_is_pad"] = _feature("bool", (1,))
     features["next.reward"] = _feature("float32", (1,))
@@ -102,7 +126,11 @@ def _feature(dtype: str, shape: tuple[int, ...], names: list[str] | None = None)
 
 
 def arrow_schema(features: dict[str, Feature]) -> pa.Schema:
-    """Arrow schema of a data file, with the metadata by which Hugging Face `datasets` knows images and arrays."""
+    """Arrow schema of a data file, with the metadata by which Hugging Face `datasets` knows images and arrays.
+
+    Videos are not in it: their frames lie in files of their own.
+    """
+    features = {name: feature for name, feature in features.items() if feature["dtype"] != "video"}
     described = {name: _hf_feature(feature) for name, feature in features.items()}
     metadata = {"huggingface": json.dumps({"info": {"features": described}})}
     return pa.schema([pa.field(name, _arrow_type(feature)) for name, feature in features.items()], metadata=metadata)
@@ -111,7 +139,8 @@ def arrow_schema(features: dict[str, Feature]) -> pa.Schema:
 def _arrow_type(feature: Feature) -> pa.DataType:
     if feature["dtype"] == "image":
         return pa.struct({"bytes": pa.binary(), "path": pa.string()})
-    element, shape = _ARROW[feature["dtype"]], feature["shape"]
+    element: pa.DataType = pa.from_numpy_dtype(np.dtype(feature["dtype"]))
+    shape = feature["shape"]
     if shape == [1]:  # LeRobot stores a single number without a list around it
         return element
     if len(shape) == 1:

@@ -11,7 +11,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -123,6 +123,38 @@ def inside(root: Path, relative: str) -> Path:
     if escapes:
         raise DataError(f"{root}: the path {relative!r} leads out of the dataset; it is not read")
     return path
+
+
+class Folder(Protocol):
+    """The files of a dataset, wherever they are."""
+
+    root: Path
+    """Where they are, or will be, on this machine."""
+
+    def path(self, relative: str) -> Path:
+        """A file that can be read now, unless it is missing; DataError when the path leads out of the dataset."""
+        ...
+
+    def size(self, relative: str) -> int:
+        """Its size [bytes]; DataError when it is missing."""
+        ...
+
+
+class LocalFolder:
+    """A folder of this machine."""
+
+    def __init__(self, root: Path):
+        self.root = root
+
+    def path(self, relative: str) -> Path:
+        """Path of a file; DataError when it leads out of the folder."""
+        return inside(self.root, relative)
+
+    def size(self, relative: str) -> int:
+        """Size of a file [bytes]; DataError when it is missing."""
+        path = self.path(relative)
+        with reading(path):
+            return path.stat().st_size
 
 
 def sha256_of(path: Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import warnings
 
 import numpy as np
@@ -11,7 +12,7 @@ import pyarrow as pa
 from PIL import Image
 
 from worldmodel.data import statistics
-from worldmodel.data.features import LABEL, Feature, arrow_schema, sensor_columns
+from worldmodel.data.features import LABEL, PICTURES, Feature, arrow_schema, sensor_columns
 from worldmodel.data.statistics import Stats
 from worldmodel.errors import DataError
 from worldmodel.types import Episode, WorldSpec
@@ -31,8 +32,22 @@ def check_episode(episode: Episode, spec: WorldSpec) -> None:
         _check_array(f"{where}: sensor {key!r}", episode.observations[key], (num_actions + 1, *sensor.shape), sensor.dtype)
     _check_array(f"{where}: actions", episode.actions, (num_actions, spec.action.dim), "float32")
     _check_array(f"{where}: rewards", episode.rewards, (num_actions,), "float32")
+    variation_json(episode)
     for name, label in episode.labels.items():
         _check_array(f"{where}: label {name!r}", label, (num_actions + 1, *label.shape[1:]), label.dtype)
+
+
+def variation_json(episode: Episode) -> str:
+    """The factors of variation of an episode as JSON text, the same whenever they are.
+
+    Raises:
+        DataError: they are no plain JSON values.
+    """
+    try:
+        return json.dumps(episode.variation, sort_keys=True, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        message = f"episode of seed {episode.seed}: the variation {episode.variation!r} is no plain JSON"
+        raise DataError(f"{message}: {type(error).__name__} {error}") from error
 
 
 def _check_array(what: str, array: np.ndarray, shape: tuple[int, ...], dtype: str | np.dtype) -> None:
@@ -45,10 +60,16 @@ def _check_array(what: str, array: np.ndarray, shape: tuple[int, ...], dtype: st
 
 
 def digest(episode: Episode) -> str:
-    """Hex SHA-256 of everything in an episode, the same wherever and by whomever it was recorded."""
+    """Hex SHA-256 of everything in an episode, the same wherever and by whomever it was recorded.
+
+    Of an episode with video it is that of the decoded frames, because these are what reads back; the same FFmpeg decodes
+    the same file to the same frames.
+    """
     total = hashlib.sha256()
     flags = (episode.seed, episode.success, episode.terminated, episode.truncated, episode.instruction)
     total.update(repr(flags).encode())
+    if episode.variation:
+        total.update(variation_json(episode).encode())
     arrays = {
         **{f"sensor {key}": value for key, value in episode.observations.items()},
         **{f"label {key}": value for key, value in episode.labels.items()},
@@ -63,7 +84,7 @@ def digest(episode: Episode) -> str:
 
 
 def columns_of(episode: Episode, spec: WorldSpec) -> dict[str, np.ndarray]:
-    """Column name -> (T + 1, ...) values, without the bookkeeping columns."""
+    """Column name -> (T + 1, ...) values, video columns among them, without the bookkeeping columns."""
     num_actions = episode.num_actions
     last_action = np.arange(num_actions + 1) >= num_actions - 1
     return {
@@ -81,7 +102,7 @@ def stats_of(columns: dict[str, np.ndarray], features: dict[str, Feature]) -> di
     """Feature -> statistics of one episode's columns."""
     stats = {}
     for name, values in columns.items():
-        if features[name]["dtype"] == "image":
+        if features[name]["dtype"] in PICTURES:
             stats[name] = statistics.of_images(values)
         else:
             stats[name] = statistics.of_vectors(values[:-1] if name in ("action", "next.reward") else values)
@@ -89,7 +110,7 @@ def stats_of(columns: dict[str, np.ndarray], features: dict[str, Feature]) -> di
 
 
 def to_table(columns: dict[str, np.ndarray], features: dict[str, Feature], episode_index: int, fps: float) -> pa.Table:
-    """One episode's rows; `index` and `task_index` are zeros until the dataset is finalized."""
+    """One episode's rows, without its video columns; `index` and `task_index` are zeros until the dataset is finalized."""
     length = len(columns["action"])
     frame_index = np.arange(length)
     everything = {
@@ -101,7 +122,7 @@ def to_table(columns: dict[str, np.ndarray], features: dict[str, Feature], episo
         "task_index": np.zeros(length, np.int64),
     }
     schema = arrow_schema(features)
-    arrays = [_to_arrow(everything[name], schema.field(name).type) for name in features]
+    arrays = [_to_arrow(everything[name], schema.field(name).type) for name in schema.names]
     return pa.Table.from_arrays(arrays, schema=schema)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from worldmodel.data.features import INFO, VERSION
+from worldmodel.data.features import INFO, NUMBERS, PICTURES, VERSION
 from worldmodel.data.files import read_json
 from worldmodel.errors import DataError
 
@@ -30,8 +30,10 @@ def read_info(root: Path) -> dict[str, Any]:
         shape = feature.get("shape")
         if not isinstance(shape, list) or not all(isinstance(n, int) and n > 0 for n in shape):
             raise DataError(f"{path} is damaged: feature {name!r} has the shape {shape!r}")
-        if feature.get("dtype") not in ("image", "bool", "uint8", "int32", "int64", "float32", "float64"):
+        if feature.get("dtype") not in (*PICTURES, *NUMBERS):
             raise DataError(f"{path}: feature {name!r} has dtype {feature.get('dtype')!r}, which this program does not read")
-    if not isinstance(info.get("data_path"), str):
-        raise DataError(f"{path} is damaged: data_path is {info.get('data_path')!r}; expected a pattern")
+    videos = any(feature["dtype"] == "video" for feature in features.values())
+    for pattern in ("data_path", "video_path") if videos else ("data_path",):
+        if not isinstance(info.get(pattern), str):
+            raise DataError(f"{path} is damaged: {pattern} is {info.get(pattern)!r}; expected a pattern")
     return info

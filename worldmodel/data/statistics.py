@@ -1,16 +1,19 @@
 """Minimum, maximum, mean, standard deviation and count of every feature, by episode and merged exactly.
 
-Images are summarised by channel, as (3, 1, 1) values in [0, 1], which is LeRobot's convention. Rows that only pad the
+Images are summarised by channel, as (3, 1, 1) values in [0, 1], which is LeRobot's convention. Large arrays, such as depth
+and audio, are summarised as a whole, as one number that broadcasts against them. Rows that only pad the
 last action and reward are left out, so that the statistics are those of what the robot did.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
 
+from worldmodel.data.features import PICTURES, Feature
 from worldmodel.errors import DataError
 
 Stats = dict[str, np.ndarray]
@@ -18,15 +21,28 @@ Stats = dict[str, np.ndarray]
 
 STATISTICS = ("min", "max", "mean", "std", "count")
 
+LARGE = 512
+"""Numbers a frame above which an array is summarised as a whole: statistics of each would outweigh the episode's rows."""
+
+
+def shape_of(feature: Feature) -> tuple[int, ...]:
+    """Shape of a feature's statistics."""
+    shape = tuple(feature["shape"])
+    if feature["dtype"] in PICTURES:
+        return shape[-1], 1, 1
+    return (1,) * len(shape) if math.prod(shape) > LARGE else shape
+
 
 def of_vectors(values: np.ndarray) -> Stats:
-    """Statistics over the first axis: (T, ...) -> (...); scalars (T,) -> (1,)."""
-    values = values.reshape(len(values), *(values.shape[1:] or (1,))).astype(np.float64)
+    """Statistics over the first axis: (T, ...) -> (...); scalars (T,) -> (1,); more than LARGE numbers -> (1, ...)."""
+    values = values.reshape(len(values), *(values.shape[1:] or (1,)))
+    axes: int | tuple[int, ...] = tuple(range(values.ndim)) if values[0].size > LARGE else 0
+    shape = (1,) * (values.ndim - 1) if axes else values.shape[1:]
     return {
-        "min": values.min(axis=0),
-        "max": values.max(axis=0),
-        "mean": values.mean(axis=0),
-        "std": values.std(axis=0),
+        "min": values.min(axis=axes).astype(np.float64).reshape(shape),
+        "max": values.max(axis=axes).astype(np.float64).reshape(shape),
+        "mean": values.mean(axis=axes, dtype=np.float64).reshape(shape),
+        "std": values.std(axis=axes, dtype=np.float64).reshape(shape),
         "count": np.array([len(values)]),
     }
 

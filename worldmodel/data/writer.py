@@ -1,7 +1,8 @@
 """Episodes into closed shards: what `add` has reported as written survives a kill at any moment.
 
-While a dataset is being recorded, DATASET/recording/ holds two files a shard: its frames (one row group an episode), and
-its episode rows, which are published last; frames without rows do not exist for any reader. Each writer makes its own
+While a dataset is being recorded, DATASET/recording/ holds a few files a shard: its frames (one row group an episode), its
+video clips if it has any (likewise), and its episode rows, which are published last; what has no rows does not exist for any
+reader. Each writer makes its own
 shards, so writers never wait for each other. `finalize` (assemble.py) turns the shards into the dataset.
 """
 
@@ -11,6 +12,7 @@ import contextlib
 import json
 import logging
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -21,7 +23,8 @@ import pyarrow.parquet as pq
 from worldmodel.data import statistics
 from worldmodel.data.features import INFO, WORLD, Feature, features_of, require_name, sensor_columns
 from worldmodel.data.files import lock, one_line, publish, publish_json, read_json, read_parquet
-from worldmodel.data.frames import check_episode, columns_of, digest, stats_of, to_table
+from worldmodel.data.frames import check_episode, columns_of, digest, stats_of, to_table, variation_json
+from worldmodel.data.video import ClipEncoder, VideoConfig
 from worldmodel.errors import ConfigError, DataError, MismatchError
 from worldmodel.types import Episode, WorldSpec
 
@@ -34,11 +37,12 @@ SETUP_LOCK = "meta/.setup.lock"
 """Held by the writer that is making a new dataset."""
 ROWS = ".episodes.parquet"
 FRAMES = ".frames.parquet"
+CLIPS = ".clips.parquet"
 SCHEMA_VERSION = 1
 FEATURES_KEY = b"worldmodel.features"
 """Key of the file metadata under which a shard's rows keep their features."""
 
-_OURS = {"meta", "data", "recording", "cache", "README.md"}
+_OURS = {"meta", "data", "videos", "recording", "cache", "README.md"}
 
 
 class DatasetWriter:
@@ -51,12 +55,22 @@ class DatasetWriter:
         writer_id: names the shards of this writer; two writers at once must differ.
         episodes_per_shard: episodes that are published together; a kill loses at most those that came after the last
             publication, and they were never reported as written.
+        video: how large images are encoded; None is the default of VideoConfig.
 
     Raises:
         DataError: the folder holds something else, or another world; or it is being finalized.
     """
 
-    def __init__(self, root: Path, spec: WorldSpec, *, fps: float, writer_id: str = "0", episodes_per_shard: int = 64):
+    def __init__(
+        self,
+        root: Path,
+        spec: WorldSpec,
+        *,
+        fps: float,
+        writer_id: str = "0",
+        episodes_per_shard: int = 64,
+        video: VideoConfig | None = None,
+    ):
         if episodes_per_shard < 1:
             raise ConfigError(f"episodes_per_shard is {episodes_per_shard}; expected 1 or more")
         if not 0 < fps < float("inf"):
@@ -68,8 +82,10 @@ class DatasetWriter:
         self.fps = fps
         self.writer_id = writer_id
         self.episodes_per_shard = episodes_per_shard
+        self._encoder = ClipEncoder(spec, fps, video or VideoConfig())
         self._features: dict[str, Feature] | None = None
         self._tables: list[pa.Table] = []
+        self._clips: list[dict[str, bytes]] = []
         self._rows: list[dict[str, Any]] = []
         self._row_fields: list[pa.Field] = []
         self._written: set[int] = set()
@@ -89,13 +105,18 @@ class DatasetWriter:
         """Indices of the episodes that this writer has made durable: no kill loses them."""
         return frozenset(self._written)
 
-    def add(self, episode: Episode, *, episode_index: int | None = None) -> None:
+    def add(self, episode: Episode, *, episode_index: int | None = None, clips: Mapping[str, bytes] | None = None) -> None:
         """Take a complete episode; each full shard is published at once.
+
+        Pictures that are stored as video are kept as they decode after having been encoded: statistics and digest are those
+        of what will read back.
 
         Args:
             episode: what happened.
             episode_index: its place in the dataset, from 0. A job shared by several writers hands these out, so that
                 episode k is the same whoever records it. None takes the next free one, which is right for a lone writer.
+            clips: video column -> mp4, from `Dataset.clips` of a dataset of ours that the episode was read from: they are
+                copied, so that nothing is lost a second time. Columns that are not in it are encoded.
 
         Raises:
             DataError: the episode does not fit the spec, holds NaN, or its index is taken; or the disk is full.
@@ -112,17 +133,19 @@ class DatasetWriter:
         elif features != self._features:
             differing = sorted(n for n in features.keys() | self._features.keys() if features.get(n) != self._features.get(n))
             raise DataError(f"episode {index} has other labels than the ones before it: {', '.join(differing)}")
+        episode, encoded = self._encoder.encode(episode, clips or {})
         columns = columns_of(episode, self.spec)
         stats = stats_of(columns, features)
         self._row_fields = _ROW_FIELDS + statistics.fields_of(stats)
-        self._rows.append(_row(episode, index) | statistics.as_row(stats))
+        self._rows.append(_row(episode, index, self.spec) | statistics.as_row(stats))
+        self._clips.append(encoded)
         self._tables.append(to_table(columns, features, index, self.fps))
         self._taken.add(index)
         if len(self._tables) >= self.episodes_per_shard:
             self.flush()
 
     def flush(self) -> None:
-        """Publish what has been added so far: the frames, then the episode rows."""
+        """Publish what has been added so far: the frames and the clips, then the episode rows."""
         if not self._tables:
             return
         folder = self.root / RECORDING
@@ -130,9 +153,13 @@ class DatasetWriter:
         # a random part in the name: no writer, not even another of the same id, ever writes over a shard
         stem = f"{self.writer_id}-{min(self._pending):06d}-{secrets.token_hex(4)}"
         publish(folder / (stem + FRAMES), lambda path: write_row_groups(path, self._tables))
+        if self._encoder.columns:
+            publish(
+                folder / (stem + CLIPS), lambda path: write_row_groups(path, [_clips_table(clips) for clips in self._clips])
+            )
         publish(folder / (stem + ROWS), lambda path: pq.write_table(rows, path))
         self._written.update(self._pending)
-        self._rows, self._tables = [], []
+        self._rows, self._tables, self._clips = [], [], []
 
     def close(self) -> None:
         """Publish the rest. Closing twice is harmless."""
@@ -165,6 +192,11 @@ def write_row_groups(path: Path, tables: list[pa.Table]) -> None:
             file.write_table(table)
 
 
+def _clips_table(clips: dict[str, bytes]) -> pa.Table:
+    """One row: video column -> mp4."""
+    return pa.table({column: pa.array([clip], pa.large_binary()) for column, clip in clips.items()})
+
+
 def recorded_episodes(root: Path) -> set[int]:
     """Indices of the episodes that are safe on disk, finalized or not; empty when nothing is recorded yet."""
     root = Path(root)
@@ -189,6 +221,11 @@ def shard_rows(root: Path) -> list[Path]:
 def frames_of(rows: Path) -> Path:
     """The file of frames beside a file of episode rows."""
     return rows.with_name(rows.name.removesuffix(ROWS) + FRAMES)
+
+
+def clips_of(rows: Path) -> Path:
+    """The file of video clips beside a file of episode rows; there is none when the world has no video."""
+    return rows.with_name(rows.name.removesuffix(ROWS) + CLIPS)
 
 
 def read_world(root: Path) -> tuple[WorldSpec, float]:
@@ -246,10 +283,15 @@ _ROW_FIELDS = [
     pa.field("truncated", pa.bool_()),
     pa.field("return", pa.float64()),
     pa.field("sha256", pa.string()),
+    pa.field("env_id", pa.string()),
+    pa.field("robot", pa.string()),
+    pa.field("renderer", pa.string()),
+    pa.field("control_mode", pa.string()),
+    pa.field("variation", pa.string()),
 ]
 
 
-def _row(episode: Episode, index: int) -> dict[str, Any]:
+def _row(episode: Episode, index: int, spec: WorldSpec) -> dict[str, Any]:
     return {
         "episode_index": index,
         "tasks": [episode.instruction],
@@ -260,4 +302,9 @@ def _row(episode: Episode, index: int) -> dict[str, Any]:
         "truncated": bool(episode.truncated),
         "return": float(episode.rewards.sum(dtype="float64")),
         "sha256": digest(episode),
+        "env_id": spec.env_id,
+        "robot": spec.robot,
+        "renderer": spec.renderer,
+        "control_mode": spec.control_mode,
+        "variation": variation_json(episode),
     }
