@@ -16,6 +16,8 @@ from worldmodel.types import SensorSpec
 LABEL_CASTS = {"int8": "int32", "int16": "int32", "uint16": "int32", "uint32": "int64", "float16": "float32"}
 """Element types that a label cannot have -> one that holds every value of theirs."""
 NO_UNIT = Unit()
+_BRACKETS = re.compile(r" *\[[^\]]*\]$")
+"""The unit at the end of a name."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ def element_names(key: str, source: SourceField, unit: Unit) -> tuple[str, ...]:
     if not unit.unit:
         return names
     names = names or ((key,) if size == 1 else tuple(f"{key}_{i}" for i in range(size)))
-    return tuple(f"{re.sub(r' *[[].*[]]$', '', name)} [{unit.unit}]" for name in names)
+    return tuple(f"{_BRACKETS.sub('', name)} [{unit.unit}]" for name in names)
 
 
 def camera_of(name: str, source: SourceField) -> str:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -139,7 +138,6 @@ def _natural(name: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
-@lru_cache(maxsize=2)  # the first film's is read for its columns, and again with its episode
 def _read_table(path: Path) -> pa.Table:
     if path.suffix.lower() == ".parquet":
         return read_parquet(path)
