@@ -175,18 +175,21 @@ class Gantry:
     num_joints = 4
     handle = 0.25
     max_velocity = np.array([6.0, 6.0, 4.0, 20.0])
-    tool_speed = 1.0
+    tool_speed = 0.8
     vertical_speed = 1.2
-    stiffness = np.array([20000.0, 20000.0, 20000.0, 200.0])
-    damping = np.array([1200.0, 1200.0, 1200.0, 10.0])
+    stiffness = np.array([5000.0, 5000.0, 5000.0, 200.0])
+    damping = np.array([300.0, 300.0, 300.0, 10.0])
+    max_force = np.array([400.0, 400.0, 40.0, 5.0])
+    """(J,) of the servos [N or N m]: a stronger gantry squeezes what it comes down on until it flies."""
+    carriage_mass = 0.3
+    """Of each moving part; light, so that little force is enough to stop it [kg]."""
     home = np.array([-0.40, 0.1, 0.20, 0.0])
 
     def add_to(self, spec: mujoco.MjSpec) -> None:
         """See `Robot.add_to`."""
         axes = ([1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 1])
-        limits = (2000.0, 2000.0, 2000.0, 200.0)
         body = spec.worldbody
-        for j, (axis, limit) in enumerate(zip(axes, limits, strict=True)):
+        for j, axis in enumerate(axes):
             body = body.add_body(name=f"link{j + 1}", gravcomp=1)
             kind = mujoco.mjtJoint.mjJNT_SLIDE if j < 3 else mujoco.mjtJoint.mjJNT_HINGE
             body.add_joint(name=f"robot{j}", type=kind, axis=axis)
@@ -194,12 +197,12 @@ class Gantry:
                 type=BOX,
                 pos=[0, 0, self.handle + 0.02],
                 size=[0.02, 0.02, 0.015],
-                mass=1.0,
+                mass=self.carriage_mass,
                 rgba=DARK,
                 contype=0,
                 conaffinity=0,
             )
-            _add_servo(spec, f"robot{j}", self.stiffness[j], self.damping[j], limit)
+            _add_servo(spec, f"robot{j}", self.stiffness[j], self.damping[j], self.max_force[j])
         flange = body.add_body(name="flange", pos=[0, 0, self.handle], quat=[0, 1, 0, 0], gravcomp=1)
         add_paddle(spec, flange, self.handle)
         for part in flange.bodies:

@@ -90,15 +90,16 @@ class SweepSkill:
     def __init__(self, robot: Robot, model: mujoco.MjModel, config: SweepConfig) -> None:
         self.robot, self.model, self.config = robot, model, config
         self.tick = STEPS_PER_TICK * model.opt.timestep
-        joints = [model.joint(f"robot{j}") for j in range(robot.num_joints)]
-        self.qpos = np.array([int(joint.qposadr[0]) for joint in joints])
-        self.qvel = np.array([int(joint.dofadr[0]) for joint in joints])
-        self.object_qvel = int(model.joint("object0").dofadr[0])
+        first, objects = model.joint("robot0"), int(model.joint("object0").dofadr[0])  # each kind lies in one piece
+        self.qpos = slice(int(first.qposadr[0]), int(first.qposadr[0]) + robot.num_joints)
+        self.qvel = slice(int(first.dofadr[0]), int(first.dofadr[0]) + robot.num_joints)
+        self.object_qvel = slice(objects, objects + 6 * MAX_OBJECTS)
         self.touch = int(model.sensor("touch").adr[0])
         # A servo lags its target by damping / stiffness seconds at constant speed: command that much ahead.
         self.lead = robot.damping / robot.stiffness
         self.rest = np.zeros(robot.num_joints)
         self._qacc, self._force = np.zeros(model.nv), np.zeros(model.nv)
+        self._robot_qacc, self._robot_force = self._qacc[self.qvel], self._force[self.qvel]  # views
 
     def plan(self, start: np.ndarray, end: np.ndarray) -> list[np.ndarray]:
         """Joint targets (ticks, J) of the stages APPROACH to HOME of a sweep from `start` to `end`, (x, y) [m]."""
@@ -171,10 +172,10 @@ class SweepSkill:
         """Track joint targets (ticks, J) until the paddle feels more than `max_force`: ticks done, largest force [N]."""
         velocity = _rate(targets, self.tick)
         acceleration = _rate(velocity, self.tick)
-        peak = 0.0
+        peak, felt = 0.0, data.sensordata[self.touch : self.touch + 1]  # a view, looked up once
         for done, (ahead, wanted) in enumerate(zip(targets + self.lead * velocity, acceleration, strict=True), start=1):
             self._command(data, ahead, wanted)
-            peak = max(peak, float(data.sensordata[self.touch]))
+            peak = max(peak, felt.item())
             tell(stage)
             if peak > max_force:
                 return done, peak
@@ -191,11 +192,11 @@ class SweepSkill:
 
     def _command(self, data: mujoco.MjData, ahead: np.ndarray, acceleration: np.ndarray) -> None:
         """One tick of computed-torque control through position servos: what they would lag by is commanded ahead."""
-        self._qacc[self.qvel] = acceleration
+        self._robot_qacc[:] = acceleration
         mujoco.mj_mulM(self.model, data, self._force, self._qacc)
-        data.ctrl[:] = ahead + self._force[self.qvel] / self.robot.stiffness
+        data.ctrl[:] = ahead + self._robot_force / self.robot.stiffness
         mujoco.mj_step(self.model, data, STEPS_PER_TICK)
 
     def _is_quiet(self, data: mujoco.MjData) -> bool:
-        velocity = data.qvel[self.object_qvel : self.object_qvel + 6 * MAX_OBJECTS].reshape(MAX_OBJECTS, 6)[:, :3]
+        velocity = data.qvel[self.object_qvel].reshape(MAX_OBJECTS, 6)[:, :3]
         return bool(velocity.max() < self.config.quiet_speed and velocity.min() > -self.config.quiet_speed)

@@ -115,7 +115,7 @@ def test_a_dropped_object_counts_against_and_ends_what_can_be_cleared() -> None:
     env._set_slot(slot, present=True, pose=np.array([0.28, 0.0, env.objects[0].height + 1e-3, 0.0]))
     mujoco.mj_forward(env.model, env.data)
     start = (np.array([0.19, 0.0]) - SWEEP_LOW) / (SWEEP_HIGH - SWEEP_LOW) * 2 - 1
-    env.data.qvel[env.skill.object_qvel + 6 * slot] = 1.0  # slides off over the side
+    env.data.qvel[env.skill.object_qvel.start + 6 * slot] = 1.0  # slides off over the side
     _, reward, terminated, _, info = env.step(np.array([*start, *start]))
     assert info["num_dropped"] == 1 and info["status"][slot] == Status.FLOOR
     assert reward == -1.0 and terminated and not info["success"]
