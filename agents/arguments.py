@@ -139,12 +139,26 @@ class Import:
 
 
 @dataclass(frozen=True)
+class Export:
+    """Write a dataset in the format of others, and list what that cannot hold."""
+
+    data: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="DATA")]
+    """Dataset folder or view file."""
+    to: Annotated[str, tyro.conf.arg(metavar="lerobot|minari")]
+    """The format."""
+    out: Annotated[Path, tyro.conf.arg(metavar="DIR")]
+    """A new folder."""
+    labels: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """lerobot only: keep what only this program reads, labels, last observations and seeds, where others overlook it."""
+
+
+@dataclass(frozen=True)
 class Doctor:
     """Is this machine ready: Python, torch and device, GL, video, W&B, disk."""
 
 
 _OVERRIDE = r"[A-Za-z_][\w.]*="
-Command = Demo | Record | Train | Evaluate | Play | Report | Inspect | Import | Doctor
+Command = Demo | Record | Train | Evaluate | Play | Report | Inspect | Import | Export | Doctor
 _COMMANDS = {
     "demo": Demo,
     "record": Record,
@@ -154,6 +168,7 @@ _COMMANDS = {
     "report": Report,
     "inspect": Inspect,
     "import": Import,
+    "export": Export,
     "doctor": Doctor,
 }
 

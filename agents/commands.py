@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from agents import arguments, demo, importing, inspect, stages
+from agents import arguments, demo, exporting, importing, inspect, stages
 from agents.console import Screen, format_seconds
 from agents.evaluate import EvalConfig
 from agents.experiment import ExperimentConfig, load_experiment
@@ -50,6 +50,8 @@ def run(command: arguments.Command, make_env: MakeEnv, screen: Screen) -> int:
             return inspect.show(command.path, make_env, screen)
         case arguments.Import():
             return importing.run(command.source, command.out, command.map, command.kind, screen)
+        case arguments.Export():
+            return exporting.run(command.data, command.to, command.out, command.labels, screen)
         case _:
             raise AssertionError(command)
 

@@ -1,0 +1,221 @@
+"""LeRobotDataset v3.0 as its public schema describes it, and nothing else.
+
+In that schema a row is an observation and the action that follows it, and every action is one that was taken. A recorded
+episode of T actions and T + 1 observations has T such rows; its last observation has no action and is left out. With
+`everything`, the rows, columns and files that only this program looks at are kept: the dataset stays exactly what it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from worldmodel.data import statistics
+from worldmodel.data.assemble import FILE_MB, VIDEO_MB, finalize
+from worldmodel.data.dataset import Dataset
+from worldmodel.data.episodes_table import merged_stats, video_columns
+from worldmodel.data.exporters.base import numbers
+from worldmodel.data.features import (
+    CHUNK_FILES,
+    DATA_PATH,
+    EPISODES_PATH,
+    INFO,
+    PICTURES,
+    STATS,
+    TASKS,
+    VERSION,
+    VIDEO_PATH,
+    Feature,
+    features_of,
+    sensor_columns,
+)
+from worldmodel.data.files import publish_json
+from worldmodel.data.frames import columns_of, to_table
+from worldmodel.data.meta import licence_of
+from worldmodel.data.tasks import tasks_table
+from worldmodel.data.video import ClipJoiner, VideoConfig, cut_clip, encode_clip, feature_info
+from worldmodel.data.writer import DatasetWriter
+from worldmodel.progress import Progress
+
+OURS = ("action_is_pad",)
+"""Columns that say something about the rows that are left out."""
+
+
+@dataclass(frozen=True)
+class LeRobot:
+    """The public schema."""
+
+    everything: bool = False
+    """Whether labels, last observations, seeds and the world's description are kept, where other readers overlook them."""
+    title: str = "LeRobotDataset v3.0"
+
+    def left_out(self, dataset: Dataset) -> list[str]:
+        """What the public schema has no place for."""
+        if self.everything:
+            return []
+        spec, lines = dataset.spec, []
+        lines.append(f"the last observation of each episode, {dataset.num_episodes} in all: no action follows it")
+        if dataset.label_names:
+            lines.append(f"labels: {', '.join(dataset.label_names)}")
+        lines.append("of each episode: the seed, how it ended (terminated or truncated), its variation and its digest")
+        privileged = [key for key, sensor in spec.sensors.items() if sensor.privileged]
+        if privileged:
+            lines.append(f"that these sensors are privileged, so never to be shown to a model: {', '.join(privileged)}")
+        lines.append(f"the bounds of the action: {numbers(spec.action.low)} to {numbers(spec.action.high)}")
+        if spec.action.points or spec.action.image_from_action:
+            lines.append("which elements of the action are points, and where the camera sees them")
+        lines.append(f"the environment: {spec.env_id} with {spec.env_kwargs}, control mode {spec.control_mode}")
+        if any(sensor.kind == "image" and key != (sensor.camera or key) for key, sensor in spec.sensors.items()):
+            lines.append("the names of the cameras' sensors: a column is named after its camera")
+        return lines
+
+    def write(self, dataset: Dataset, out: Path, progress: Progress) -> None:
+        """Data files, videos, then what is in `meta`."""
+        if self.everything:
+            _write_everything(dataset, out, progress)
+            return
+        features = _public(dataset)
+        rows = _write_data(dataset, features, out, progress)
+        for column in video_columns(features):
+            _write_videos(dataset, column, rows, out)
+        _write_meta(dataset, features, rows, out)
+
+
+def _write_everything(dataset: Dataset, out: Path, progress: Progress) -> None:
+    with DatasetWriter(out, dataset.spec, fps=dataset.fps) as writer:
+        for i in range(dataset.num_episodes):
+            writer.add(dataset.read_episode(i), episode_index=i, clips=dataset.clips(i))
+            progress.update(i + 1, dataset.num_episodes)
+    finalize(out, licence=licence_of(dataset.root))
+
+
+def _public(dataset: Dataset) -> dict[str, Feature]:
+    features = {name: feature for name, feature in features_of(dataset.spec, {}).items() if name not in OURS}
+    for name in video_columns(features):
+        features[name] = features[name] | {"info": feature_info(features[name], dataset.fps)}
+    return features
+
+
+def _write_data(dataset: Dataset, features: dict[str, Feature], out: Path, progress: Progress) -> list[dict[str, Any]]:
+    """Write the data files; the episode rows, without places of videos."""
+    rows: list[dict[str, Any]] = []
+    tasks: dict[str, int] = {}
+    number, start, held, file = 0, 0, 0, None
+    try:
+        for i in range(dataset.num_episodes):
+            episode = dataset.read_episode(i)
+            num_actions = episode.num_actions
+            every = columns_of(episode, dataset.spec)
+            columns = {name: values[:num_actions] for name, values in every.items() if name in features}
+            table = to_table(columns, features, i, dataset.fps)
+            task = tasks.setdefault(episode.instruction, len(tasks))
+            table = _whole_numbers(table, "index", start + np.arange(num_actions))
+            table = _whole_numbers(table, "task_index", np.full(num_actions, task))
+            if file is None:
+                path = out / _path(DATA_PATH, number)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                file = pq.ParquetWriter(path, table.schema, use_dictionary=False)
+            file.write_table(table)
+            place = {"data/chunk_index": number // CHUNK_FILES, "data/file_index": number % CHUNK_FILES}
+            rows.append(
+                {
+                    "episode_index": i,
+                    "tasks": [episode.instruction],
+                    "length": num_actions,
+                    **place,
+                    "dataset_from_index": start,
+                    "dataset_to_index": start + num_actions,
+                    "meta/episodes/chunk_index": 0,
+                    "meta/episodes/file_index": 0,
+                    **statistics.as_row(_stats_of(columns, features)),
+                }
+            )
+            start, held = start + num_actions, held + table.nbytes
+            if held >= FILE_MB * 1e6:
+                file.close()
+                number, held, file = number + 1, 0, None
+            progress.update(i + 1, dataset.num_episodes)
+    finally:
+        if file is not None:
+            file.close()
+    return rows
+
+
+def _stats_of(columns: dict[str, np.ndarray], features: dict[str, Feature]) -> dict[str, statistics.Stats]:
+    """Feature -> statistics of one episode's rows, none of which is padding."""
+    return {
+        name: (statistics.of_images if features[name]["dtype"] in PICTURES else statistics.of_vectors)(values)
+        for name, values in columns.items()
+    }
+
+
+def _write_videos(dataset: Dataset, column: str, rows: list[dict[str, Any]], out: Path) -> None:
+    """Join the clips of a camera into video files, by copying packets where this program made them."""
+    (key,) = (key for key, name in sensor_columns(dataset.spec).items() if name == column)
+
+    def clips() -> Iterator[tuple[int, bytes]]:
+        for i, row in enumerate(dataset.episodes):
+            num_actions = row.length - 1
+            if dataset.layout.ours:
+                place = row.videos[column]
+                yield num_actions, cut_clip(dataset.folder.path(place.file), place.start, num_actions, dataset.fps)
+            else:
+                images = dataset.read_episode(i).observations[key][:-1]
+                yield num_actions, encode_clip(images, dataset.fps, VideoConfig())
+
+    joiner, number, done = ClipJoiner(clips(), dataset.fps, VIDEO_MB * 1e6), 0, 0
+    while joiner.more():
+        path = out / _path(VIDEO_PATH, number, column)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for first, last in joiner.write(path):
+            rows[done] |= {
+                f"videos/{column}/chunk_index": number // CHUNK_FILES,
+                f"videos/{column}/file_index": number % CHUNK_FILES,
+                f"videos/{column}/from_timestamp": first,
+                f"videos/{column}/to_timestamp": last,
+            }
+            done += 1
+        number += 1
+
+
+def _write_meta(dataset: Dataset, features: dict[str, Feature], rows: list[dict[str, Any]], out: Path) -> None:
+    path = out / _path(EPISODES_PATH, 0)
+    path.parent.mkdir(parents=True)
+    pq.write_table(pa.Table.from_pylist(rows), path)
+    tasks: dict[str, int] = {}
+    for row in rows:
+        tasks.setdefault(row["tasks"][0], len(tasks))
+    pq.write_table(tasks_table(tasks), out / TASKS)
+    stats = merged_stats(out, len(rows), features)
+    publish_json(out / STATS, {name: {key: value.tolist() for key, value in of.items()} for name, of in stats.items()})
+    info = {
+        "codebase_version": VERSION,
+        "robot_type": dataset.spec.robot,
+        "total_episodes": len(rows),
+        "total_frames": rows[-1]["dataset_to_index"],
+        "total_tasks": len(tasks),
+        "chunks_size": CHUNK_FILES,
+        "data_files_size_in_mb": FILE_MB,
+        "video_files_size_in_mb": VIDEO_MB,
+        "fps": int(dataset.fps) if float(dataset.fps).is_integer() else dataset.fps,
+        "splits": {"train": f"0:{len(rows)}"},
+        "data_path": DATA_PATH,
+        "video_path": VIDEO_PATH if video_columns(features) else None,
+        "features": features,
+    }
+    publish_json(out / INFO, info)
+
+
+def _whole_numbers(table: pa.Table, name: str, values: np.ndarray) -> pa.Table:
+    place = table.schema.get_field_index(name)
+    return table.set_column(place, table.schema.field(place), pa.array(values, pa.int64()))
+
+
+def _path(pattern: str, number: int, column: str = "") -> str:
+    return pattern.format(chunk_index=number // CHUNK_FILES, file_index=number % CHUNK_FILES, video_key=column)
