@@ -4,8 +4,11 @@
     assemble.py   shards -> one dataset in the LeRobotDataset v3.0 layout, with its card (card.py)
     dataset.py    a dataset opened, read and verified
     cache.py      its frames as memory-mapped arrays
-    windows.py    batches of consecutive frames from those arrays, split into train and val
+    index.py      which windows of frames there are, split into train and val
+    windows.py    batches of them from those arrays
+    stream.py     the same from the shards, for data larger than a cache may be
     sampler.py    which windows make the next batch
+    batches.py    batch after batch, for training
 
 features.py is the table's schema, frames.py turns episodes into rows and back, statistics.py summarises features and
 files.py is what keeps a crash harmless.
@@ -14,20 +17,25 @@ files.py is what keeps a crash harmless.
 from __future__ import annotations
 
 from worldmodel.data.assemble import finalize
+from worldmodel.data.batches import Batches, BatchSource
 from worldmodel.data.cache import FrameCache
 from worldmodel.data.dataset import Dataset
 from worldmodel.data.episodes_table import EpisodeRow
 from worldmodel.data.index import WindowIndex, in_validation
 from worldmodel.data.sampler import ShuffledSampler
+from worldmodel.data.stream import StreamedWindows
 from worldmodel.data.windows import Windows
 from worldmodel.data.writer import DatasetWriter, recorded_episodes, require_free
 
 __all__ = [
+    "BatchSource",
+    "Batches",
     "Dataset",
     "DatasetWriter",
     "EpisodeRow",
     "FrameCache",
     "ShuffledSampler",
+    "StreamedWindows",
     "WindowIndex",
     "Windows",
     "finalize",
