@@ -2,80 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from nursery import Start, kill, nursery
 from tiny_world import SPEC, assert_same, make_episode
 
 from worldmodel.data import Dataset, DatasetWriter, FrameCache, finalize, recorded_episodes
-
-# one process imports everything once, and forks a victim for every line that it is sent
-NURSERY = """
-import os, signal, sys
-from tiny_world import SPEC, make_episode
-from worldmodel.data import Dataset, DatasetWriter, FrameCache, finalize, recorded_episodes
-
-def record(root, report, first):
-    reported = set()
-    with DatasetWriter(root, SPEC, fps=2.0, writer_id=first, episodes_per_shard=2) as writer, open(report, "a") as file:
-        for k in sorted(set(range(int(first), 100_000, 2)) - recorded_episodes(root)):
-            writer.add(make_episode(k), episode_index=k)
-            for k in sorted(writer.written - reported):
-                reported.add(k)
-                print(k, file=file, flush=True)
-
-def finish(root):
-    finalize(root)
-    FrameCache.build(Dataset.open(root), ("pixels",))
-
-signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-for line in sys.stdin:
-    name, *arguments = line.rstrip().split("|")
-    pid = os.fork()
-    if not pid:
-        try:
-            {"record": record, "finish": finish}[name](*arguments)
-        finally:
-            os._exit(0)
-    print(pid, flush=True)
-"""
-
-Start = Callable[..., int]
 
 
 @pytest.fixture(scope="module")
 def start() -> Iterator[Start]:
     """Starts a victim and gives its process id."""
-    command = [sys.executable, "-c", NURSERY]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parent
-    ) as nursery:
-        assert nursery.stdin is not None and nursery.stdout is not None
-        lines_in, lines_out = nursery.stdin, nursery.stdout
-
-        def begin(*words: object) -> int:
-            print(*words, sep="|", file=lines_in, flush=True)
-            return int(lines_out.readline())
-
-        yield begin
-
-
-def kill(pid: int) -> None:
-    """kill -9, and wait until the process is gone."""
-    try:
-        os.kill(pid, signal.SIGKILL)
-        while True:
-            os.kill(pid, 0)
-            time.sleep(0.001)
-    except ProcessLookupError:
-        return
+    with nursery() as start:
+        yield start
 
 
 def test_a_kill_loses_nothing_that_was_reported(start: Start, tmp_path: Path):
