@@ -173,7 +173,7 @@ class Episode:
 
 @dataclass(frozen=True)
 class Window:
-    """A batch of T consecutive frames and the T - 1 actions between them; never crosses an episode."""
+    """A batch of T frames and the T - 1 actions, or blocks of actions, between them; never crosses an episode."""
 
     observations: Observation
     """Sensor key -> (B, T, ...)."""
@@ -185,6 +185,8 @@ class Window:
     """(B,) int64."""
     frame_index: Tensor
     """(B,) int64: place of the first frame in its episode."""
+    embodiment: int = 0
+    """Which sensors and actions these are, where several datasets are mixed; a batch is of one."""
 
 
 class WorldModel(Protocol):

@@ -8,6 +8,7 @@
     windows.py    batches of them from those arrays
     stream.py     the same from the shards, for data larger than a cache may be
     sampler.py    which windows make the next batch
+    mixture.py    several datasets as one source, drawn by weight
     batches.py    batch after batch, for training
 
 features.py is the table's schema, frames.py turns episodes into rows and back, statistics.py summarises features and
@@ -22,6 +23,7 @@ from worldmodel.data.cache import FrameCache
 from worldmodel.data.dataset import Dataset
 from worldmodel.data.episodes_table import EpisodeRow
 from worldmodel.data.index import WindowIndex, in_validation
+from worldmodel.data.mixture import JoinedWindows, MixtureSampler
 from worldmodel.data.sampler import ShuffledSampler
 from worldmodel.data.stream import StreamedWindows
 from worldmodel.data.windows import Windows
@@ -34,6 +36,8 @@ __all__ = [
     "DatasetWriter",
     "EpisodeRow",
     "FrameCache",
+    "JoinedWindows",
+    "MixtureSampler",
     "ShuffledSampler",
     "StreamedWindows",
     "WindowIndex",

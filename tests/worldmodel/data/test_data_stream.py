@@ -29,7 +29,8 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 
 def streamed(ds: Dataset, **options: Any) -> StreamedWindows:
-    return StreamedWindows(ds, KEYS, 3, split="all", **({"buffer_windows": 24} | options))
+    settings: dict[str, Any] = {"split": "all", "buffer_windows": 24, **options}
+    return StreamedWindows(ds, KEYS, 3, **settings)
 
 
 def batches(ds: Dataset, batch_size: int = 5, seed: int = 0, rank: int = 0, world_size: int = 1, **options: Any) -> Batches:
@@ -64,7 +65,7 @@ def names(window: Window) -> Iterator[tuple[int, int]]:
 @pytest.mark.parametrize(
     "options", [{}, {"labels": True}, {"frame_skip": 2}, {"stride": 2}, {"split": "val", "val_fraction": 0.4}]
 )
-def test_windows_are_those_of_the_cache_under_the_same_numbers(many: Dataset, options: dict[str, Any]):
+def test_windows_are_those_of_the_cache_under_the_same_numbers(many: Dataset, options: Any):
     options = {"split": "all", **options}
     cached = Windows(FrameCache.build(many, KEYS), 3, **options)
     from_shards = StreamedWindows(many, KEYS, 3, **options)
