@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cache
 
 import mujoco
 import numpy as np
@@ -62,6 +63,7 @@ class SweepResult:
     """Simulated time [s]."""
 
 
+@cache
 def time_law(num_ticks: int, ramp: float = RAMP) -> np.ndarray:
     """Share of the path covered after each of `num_ticks` ticks: trapezoidal speed, `ramp` of the time at each end."""
     t = np.arange(1, num_ticks + 1) / num_ticks
@@ -69,7 +71,9 @@ def time_law(num_ticks: int, ramp: float = RAMP) -> np.ndarray:
     up = peak * t**2 / (2 * ramp)
     flat = peak * (t - ramp / 2)
     down = 1 - peak * (1 - t) ** 2 / (2 * ramp)
-    return np.where(t < ramp, up, np.where(t <= 1 - ramp, flat, down))
+    share = np.where(t < ramp, up, np.where(t <= 1 - ramp, flat, down))
+    share.flags.writeable = False  # the same array for everybody
+    return share
 
 
 def _nobody(stage: Stage) -> None:
@@ -98,6 +102,9 @@ class SweepSkill:
         # A servo lags its target by damping / stiffness seconds at constant speed: command that much ahead.
         self.lead = robot.damping / robot.stiffness
         self.rest = np.zeros(robot.num_joints)
+        self._down = np.linspace(config.lift_height, config.sweep_height, 9)
+        self._up = np.linspace(config.sweep_height, config.lift_height, 9)
+        self._along = np.linspace(0, 1, 25)
         self._qacc, self._force = np.zeros(model.nv), np.zeros(model.nv)
         self._robot_qacc, self._robot_force = self._qacc[self.qvel], self._force[self.qvel]  # views
 
@@ -107,21 +114,15 @@ class SweepSkill:
         along = end - start
         yaw = np.arctan2(along[1], along[0]) + np.pi / 2 if np.hypot(*along) > 1e-6 else 0.0
 
-        def poses(xy: np.ndarray, z: np.ndarray) -> np.ndarray:
-            return np.column_stack([xy, z, np.full(len(xy), yaw)])
-
         # One path through lower, sweep and lift keeps the wrist in one piece.
-        num_up, num_along = 9, 25
-        down = np.linspace(config.lift_height, config.sweep_height, num_up)
-        up = np.linspace(config.sweep_height, config.lift_height, num_up)
-        line = start + np.linspace(0, 1, num_along)[:, None] * along
-        legs = [
-            poses(np.tile(start, (num_up, 1)), down),
-            poses(line, np.full(num_along, config.sweep_height)),
-            poses(np.tile(end, (num_up, 1)), up),
-        ]
-        path = self.robot.inverse(np.concatenate(legs))
-        lower, sweep, lift = np.split(path, [num_up, num_up + num_along])
+        num_up, num_along = len(self._down), len(self._along)
+        path = np.empty((2 * num_up + num_along, 4))  # x, y, z, yaw
+        path[:num_up, :2], path[:num_up, 2] = start, self._down
+        path[num_up:-num_up, :2], path[num_up:-num_up, 2] = start + self._along[:, None] * along, config.sweep_height
+        path[-num_up:, :2], path[-num_up:, 2] = end, self._up
+        path[:, 3] = yaw
+        path = self.robot.inverse(path)
+        lower, sweep, lift = path[:num_up], path[num_up:-num_up], path[-num_up:]
         home = self.robot.home
         vertical = config.lift_height - config.sweep_height
         return [
@@ -134,7 +135,7 @@ class SweepSkill:
 
     def _timed(self, path: np.ndarray, least: float) -> np.ndarray:
         """Joint targets (ticks, J) along a path of joint positions, in `least` seconds or as the joints allow."""
-        rate = np.abs(np.diff(path, axis=0)).max(axis=0) * (len(path) - 1) / self.robot.max_velocity
+        rate = np.abs(path[1:] - path[:-1]).max(axis=0) * (len(path) - 1) / self.robot.max_velocity
         seconds = max(float(rate.max()) / (1 - RAMP), least, 2 * self.tick)
         share = time_law(int(np.ceil(seconds / self.tick))) * (len(path) - 1)
         low = np.minimum(share.astype(int), len(path) - 2)
