@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from worldmodel.data.episodes_table import EpisodeRow, merged_stats, read_episodes
-from worldmodel.data.features import INFO, LABEL, STATS, Feature, features_of, sensor_columns
+from worldmodel.data.features import BOOKKEEPING, CHECKSUMS, INFO, LABEL, STATS, WORLD, Feature, features_of, sensor_columns
 from worldmodel.data.files import Folder, LocalFolder, one_line, read_json
+from worldmodel.data.foreign import foreign_episodes, foreign_layout, foreign_stats
 from worldmodel.data.frame_reader import FrameReader, Layout
-from worldmodel.data.info import read_info
+from worldmodel.data.info import read_info, require_readable
 from worldmodel.data.statistics import Stats
 from worldmodel.data.verify import verify
 from worldmodel.data.video import cut_clip
@@ -71,9 +72,13 @@ class Dataset:
     def _open_folder(cls, folder: Folder) -> Dataset:
         root = folder.root
         _require_dataset(root)
-        spec, fps = read_world(root)
         info = read_info(root)
+        if not (root / WORLD).exists() and not (root / CHECKSUMS).exists():  # another program's; ours has both
+            layout = foreign_layout(root, info)
+            return cls(folder, info, layout, foreign_episodes(root, info, layout))
+        spec, fps = read_world(root)
         features = info["features"]
+        require_readable(root / INFO, features)
         _check_features(root / INFO, features, spec)
         layout = Layout(spec, fps, features, {name: (name, feature) for name, feature in features.items()})
         return cls(folder, info, layout, read_episodes(root, info, spec))
@@ -144,8 +149,13 @@ class Dataset:
     @cached_property
     def stats(self) -> dict[str, Stats]:
         """Feature -> min, max, mean, std, count; images by channel in [0, 1], actions without padding."""
-        if self is not self.whole:
-            return merged_stats(self.root, self.whole.num_episodes, self.features, self.indices)
+        chosen = None if self is self.whole else self.indices
+        if not self.layout.ours:
+            names = {stored: column for column, (stored, _) in self.layout.stored.items() if column not in BOOKKEEPING}
+            found = foreign_stats(self.root, self.info, list(names), chosen)
+            return {names[stored]: stats for stored, stats in found.items()}
+        if chosen is not None:
+            return merged_stats(self.root, self.whole.num_episodes, self.features, chosen)
         values = read_json(self.root / STATS)
         try:
             return {name: {key: np.array(value) for key, value in stats.items()} for name, stats in values.items()}

@@ -80,6 +80,7 @@ def read_episodes(root: Path, info: dict[str, Any], spec: WorldSpec) -> tuple[Ep
     """
     videos = video_columns(info["features"])
     table = read_episode_table(root, info["total_episodes"], [*EPISODE_COLUMNS, *places_of(videos)], ORIGIN_COLUMNS)
+    checked: set[str] = set()
     path = root / "meta/episodes"
     if len(table) != info["total_episodes"] or table.column("episode_index").to_pylist() != list(range(len(table))):
         raise DataError(f"{path} is damaged: expected the episodes 0 to {info['total_episodes'] - 1}, each once")
@@ -101,11 +102,11 @@ def read_episodes(root: Path, info: dict[str, Any], spec: WorldSpec) -> tuple[Ep
                 total_reward=row["return"],
                 instruction=row["tasks"][0],
                 first_frame=start,
-                file=data_file(root, info, row),
+                file=data_file(root, info, row, checked),
                 sha256=row["sha256"],
                 **{name: _or(row[name], getattr(spec, name)) for name in ORIGIN_COLUMNS if name != "variation"},
                 variation=_variation(row["variation"], path),
-                videos={column: video_place(root, info, row, column) for column in videos},
+                videos={column: video_place(root, info, row, column, checked) for column in videos},
             )
         )
         start += row["length"]
@@ -113,6 +114,9 @@ def read_episodes(root: Path, info: dict[str, Any], spec: WorldSpec) -> tuple[Ep
         raise DataError(f"{root / INFO} is damaged: total_frames is {info['total_frames']}; the episodes have {start}")
     return tuple(episodes)
 
+
+FILE_COLUMNS = ["dataset_from_index", "dataset_to_index", "data/chunk_index", "data/file_index"]
+"""Where an episode's rows are in the data files."""
 
 EPISODE_COLUMNS = [
     "episode_index",
@@ -124,10 +128,7 @@ EPISODE_COLUMNS = [
     "truncated",
     "return",
     "sha256",
-    "dataset_from_index",
-    "dataset_to_index",
-    "data/chunk_index",
-    "data/file_index",
+    *FILE_COLUMNS,
 ]
 
 
@@ -150,6 +151,19 @@ def read_episode_table(root: Path, total: int, columns: list[str], optional: Seq
         if any(table.column(name).null_count for name in columns):
             raise DataError(f"{root / 'meta/episodes'} is damaged: it has missing values")
         return table.filter(table.column("episode_index").to_numpy() < total)
+
+
+def read_whole_episode_table(root: Path, total: int) -> pa.Table:
+    """The episode rows with an index below `total` with every column that one of their files has, by index.
+
+    Raises:
+        DataError: no rows, or damaged.
+    """
+    names: dict[str, None] = {}
+    for path in sorted((root / "meta/episodes").glob("chunk-*/file-*.parquet")):
+        with reading(path):
+            names.update(dict.fromkeys(pq.read_schema(inside(root, str(path.relative_to(root)))).names))
+    return read_episode_table(root, total, ["episode_index"], [name for name in names if name != "episode_index"])
 
 
 def _read_file(path: Path, columns: list[str], optional: Sequence[str]) -> pa.Table:
@@ -178,10 +192,10 @@ def _variation(text: str | None, path: Path) -> dict[str, Any]:
 
 def merged_stats(root: Path, total: int, features: dict[str, Feature], chosen: np.ndarray | None = None) -> dict[str, Stats]:
     """Feature -> statistics over the episodes below `total`, or over the `chosen` (E,) of them."""
-    shapes = {name: statistics.shape_of(feature) for name, feature in features.items() if name not in BOOKKEEPING}
-    columns = ["episode_index", *(f"stats/{name}/{statistic}" for name in shapes for statistic in statistics.STATISTICS)]
+    features = {name: feature for name, feature in features.items() if name not in BOOKKEEPING}
+    columns = ["episode_index", *(f"stats/{name}/{statistic}" for name in features for statistic in statistics.STATISTICS)]
     table = read_episode_table(root, total, columns)
-    return statistics.of_rows(table if chosen is None else table.take(chosen), shapes)
+    return statistics.of_rows(table if chosen is None else table.take(chosen), features)
 
 
 def video_columns(features: dict[str, Feature]) -> list[str]:
@@ -191,28 +205,45 @@ def video_columns(features: dict[str, Feature]) -> list[str]:
 
 def places_of(videos: list[str]) -> list[str]:
     """Columns of the episode rows that say where the frames of these video columns are."""
-    places = ("chunk_index", "file_index", "from_timestamp", "to_timestamp")
-    return [f"videos/{column}/{place}" for column in videos for place in places]
+    return [f"videos/{column}/{place}" for column in videos for place in _VIDEO_PLACES]
 
 
-def data_file(root: Path, info: dict[str, Any], row: dict[str, Any]) -> str:
-    """Path of an episode's data file, relative to the dataset."""
-    return _file(root, info, "data_path", chunk_index=row["data/chunk_index"], file_index=row["data/file_index"])
+_VIDEO_PLACES = ("chunk_index", "file_index", "from_timestamp", "to_timestamp")
 
 
-def video_place(root: Path, info: dict[str, Any], row: dict[str, Any], column: str) -> VideoPlace:
-    """Where an episode's frames of a video column are."""
+def data_file(root: Path, info: dict[str, Any], row: dict[str, Any], checked: set[str] | None = None) -> str:
+    """Path of an episode's data file, relative to the dataset.
+
+    Args:
+        root: the dataset.
+        info: the contents of its info.json.
+        row: the episode's row.
+        checked: paths that are known not to lead out of the dataset; this one is added.
+
+    Raises:
+        DataError: the path leads out of the dataset, or info.json holds no pattern for it.
+    """
+    return _file(root, info, "data_path", checked, chunk_index=row["data/chunk_index"], file_index=row["data/file_index"])
+
+
+def video_place(
+    root: Path, info: dict[str, Any], row: dict[str, Any], column: str, checked: set[str] | None = None
+) -> VideoPlace:
+    """Where an episode's frames of a video column are; arguments and errors as of `data_file`."""
     chunk, number, start, stop = (row[name] for name in places_of([column]))
-    file = _file(root, info, "video_path", video_key=column, chunk_index=chunk, file_index=number)
-    if not 0 <= start < stop < float("inf"):
+    file = _file(root, info, "video_path", checked, video_key=column, chunk_index=chunk, file_index=number)
+    if start is None or stop is None or not 0 <= start < stop < float("inf"):
         raise DataError(f"{root / 'meta/episodes'} is damaged: {column} of an episode is from {start} to {stop} s")
     return VideoPlace(file, float(start), float(stop))
 
 
-def _file(root: Path, info: dict[str, Any], pattern: str, **names: Any) -> str:
+def _file(root: Path, info: dict[str, Any], pattern: str, checked: set[str] | None, **names: Any) -> str:
     try:
         relative = info[pattern].format(**names)
     except (LookupError, ValueError, AttributeError, TypeError) as error:
         raise DataError(f"{root / INFO} is damaged: {pattern} is {info.get(pattern)!r}") from error
-    inside(root, relative)
+    if checked is None or relative not in checked:
+        inside(root, relative)
+        if checked is not None:
+            checked.add(relative)
     return relative

@@ -42,8 +42,8 @@ Feature = dict[str, Any]
 """LeRobot's description of a column: dtype, shape and names."""
 
 _VECTOR_COLUMNS = {"proprio": "observation.state", "state": "observation.environment_state"}
-_LABEL_DTYPES = ("bool", "uint8", "int32", "int64", "float32", "float64")
-_SENSOR_DTYPES = ("uint8", "uint16", "float32")
+LABEL_DTYPES = ("bool", "uint8", "int32", "int64", "float32", "float64")
+SENSOR_DTYPES = ("uint8", "uint16", "float32")
 NUMBERS = ("bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float32", "float64")
 """Element types of a column that this program reads."""
 
@@ -99,10 +99,10 @@ def features_of(spec: WorldSpec, labels: dict[str, np.ndarray]) -> dict[str, Fea
         if sensor.kind == "image":
             dtype = "video" if is_video(sensor) else "image"
             features[columns[key]] = _feature(dtype, sensor.shape, ["height", "width", "channels"])
-        elif sensor.dtype in _SENSOR_DTYPES:
+        elif sensor.dtype in SENSOR_DTYPES:
             features[columns[key]] = _feature(sensor.dtype, sensor.shape, list(sensor.names) or None)
         else:
-            raise DataError(f"sensor {key!r} is {sensor.dtype}; expected one of {', '.join(_SENSOR_DTYPES)}")
+            raise DataError(f"sensor {key!r} is {sensor.dtype}; expected one of {', '.join(SENSOR_DTYPES)}")
     features["action"] = _feature("float32", (spec.action.dim,), list(spec.action.names))
     features["action_is_pad"] = _feature("bool", (1,))
     features["next.reward"] = _feature("float32", (1,))
@@ -110,8 +110,8 @@ def features_of(spec: WorldSpec, labels: dict[str, np.ndarray]) -> dict[str, Fea
     features["next.success"] = _feature("bool", (1,))
     for name, label in labels.items():
         require_name("label", name)
-        if label.dtype.name not in _LABEL_DTYPES:
-            raise DataError(f"label {name!r} is {label.dtype}; expected one of {', '.join(_LABEL_DTYPES)}")
+        if label.dtype.name not in LABEL_DTYPES:
+            raise DataError(f"label {name!r} is {label.dtype}; expected one of {', '.join(LABEL_DTYPES)}")
         if label.shape[1:] == (1,):
             raise DataError(f"label {name!r} has the shape {label.shape}; expected {label.shape[:1]} for one number a frame")
         features[LABEL + name] = _feature(label.dtype.name, label.shape[1:] or (1,))

@@ -14,7 +14,7 @@ def read_info(root: Path) -> dict[str, Any]:
     """The contents of meta/info.json.
 
     Raises:
-        DataError: missing, damaged, of another version, or with a column that this program does not read.
+        DataError: missing, damaged, or of another version.
     """
     path = root / INFO
     info = read_json(path)
@@ -30,10 +30,17 @@ def read_info(root: Path) -> dict[str, Any]:
         shape = feature.get("shape")
         if not isinstance(shape, list) or not all(isinstance(n, int) and n > 0 for n in shape):
             raise DataError(f"{path} is damaged: feature {name!r} has the shape {shape!r}")
-        if feature.get("dtype") not in (*PICTURES, *NUMBERS):
-            raise DataError(f"{path}: feature {name!r} has dtype {feature.get('dtype')!r}, which this program does not read")
+        if not isinstance(feature.get("dtype"), str):
+            raise DataError(f"{path} is damaged: feature {name!r} has dtype {feature.get('dtype')!r}; expected a name")
     videos = any(feature["dtype"] == "video" for feature in features.values())
     for pattern in ("data_path", "video_path") if videos else ("data_path",):
         if not isinstance(info.get(pattern), str):
             raise DataError(f"{path} is damaged: {pattern} is {info.get(pattern)!r}; expected a pattern")
     return info
+
+
+def require_readable(path: Path, features: dict[str, Any]) -> None:
+    """Raise DataError for a column that this program does not read; `path` names the file in it."""
+    for name, feature in features.items():
+        if feature["dtype"] not in (*PICTURES, *NUMBERS):
+            raise DataError(f"{path}: feature {name!r} has dtype {feature['dtype']!r}, which this program does not read")

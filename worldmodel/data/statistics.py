@@ -98,18 +98,30 @@ def as_row(stats: dict[str, Stats]) -> dict[str, list]:
     return {f"stats/{feature}/{name}": value.tolist() for feature, values in stats.items() for name, value in values.items()}
 
 
-def of_rows(table: pa.Table, shapes: dict[str, tuple[int, ...]]) -> dict[str, Stats]:
-    """Feature -> statistics over all the episodes of an episode table; `shapes` are the shapes of the statistics."""
-    merged = {}
-    for feature, shape in shapes.items():
-        stacked = {}
-        for name in STATISTICS:
-            column = table.column(f"stats/{feature}/{name}").combine_chunks()
-            while pa.types.is_list(column.type):
-                column = column.flatten()
-            try:
-                stacked[name] = column.to_numpy(zero_copy_only=False).reshape(-1, *((1,) if name == "count" else shape))
-            except ValueError as error:
-                raise DataError(f"statistics of {feature!r} are damaged: expected the shape {shape} an episode") from error
-        merged[feature] = merge(stacked)
-    return merged
+def of_rows(table: pa.Table, features: dict[str, Feature]) -> dict[str, Stats]:
+    """Feature -> statistics over all the episodes of an episode table.
+
+    Other programs keep those of each number of a large array: these stay as they are.
+
+    Raises:
+        DataError: statistics of another shape than the features'.
+    """
+    return {name: merge(_stacked(table, name, feature)) for name, feature in features.items()}
+
+
+def _stacked(table: pa.Table, name: str, feature: Feature) -> Stats:
+    shapes = [shape_of(feature)]
+    if feature["dtype"] not in PICTURES:
+        shapes.append(tuple(feature["shape"]))
+    stacked = {}
+    for statistic in STATISTICS:
+        column = table.column(f"stats/{name}/{statistic}").combine_chunks()
+        while pa.types.is_list(column.type) or pa.types.is_large_list(column.type) or pa.types.is_fixed_size_list(column.type):
+            column = column.flatten()
+        values = column.to_numpy(zero_copy_only=False)
+        expected = [(1,)] if statistic == "count" else shapes
+        shape = next((shape for shape in expected if len(values) == len(table) * math.prod(shape)), None)
+        if shape is None or values.dtype.kind not in "biuf":
+            raise DataError(f"statistics of {name!r} are damaged: expected the shape {expected[0]} an episode")
+        stacked[statistic] = values.reshape(-1, *shape).astype(np.int64 if statistic == "count" else np.float64)
+    return stacked
