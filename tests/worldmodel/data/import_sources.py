@@ -57,6 +57,11 @@ def write_film(path: Path, length: int, seed: int = 0, size: tuple[int, int] = (
             image = np.broadcast_to((ramp + 3 * t + 10 * seed) % 256, (height, width, 3)).astype(np.uint8)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")))
         container.mux(stream.encode())
+    return decoded(path)
+
+
+def decoded(path: Path) -> np.ndarray:
+    """What PyAV makes of a film; the encoder does not give the same file every time."""
     with av.open(str(path)) as container:
         return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
 

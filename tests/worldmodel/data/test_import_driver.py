@@ -41,6 +41,9 @@ class Fake:
             time.sleep(self.pause)
             yield make_episode(k, self.length)
 
+    def clips(self, k: int) -> dict[str, bytes]:
+        return {}
+
 
 class Heard:
     """What the progress was told."""

@@ -120,6 +120,7 @@ def make_minari(folder: Path, monkeypatch: pytest.MonkeyPatch, seeds: tuple[int 
                 rewards=rng.normal(size=steps).tolist(),
                 terminations=[False] * (steps - 1) + [k == 0],
                 truncations=[False] * (steps - 1) + [k == 1],
+                options={"colour": "red", "mass": 2.5} if k == 0 else None,
                 infos={"success": [False] * steps + [k == 0], "mass": rng.normal(size=steps + 1).tolist()},
             )
         )
@@ -144,7 +145,9 @@ def test_minari_arrives_array_by_array(tmp_path: Path, monkeypatch: pytest.Monke
         np.testing.assert_array_equal(episode.actions, np.array(buffer.actions), strict=True)
         np.testing.assert_array_equal(episode.rewards, np.array(buffer.rewards, np.float32), strict=True)
         np.testing.assert_array_equal(episode.labels["mass"], buffer.infos["mass"])
+        assert set(episode.labels) == {"mass"}
         assert (episode.success, episode.terminated, episode.truncated) == (k == 0, k == 0, k == 1)
+        assert episode.variation == ({"colour": "red", "mass": 2.5} if k == 0 else {})
     assert [row.seed for row in dataset.episodes] == [7, 1]
 
 

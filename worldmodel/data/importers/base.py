@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
-from worldmodel.types import Episode, WorldSpec
+from worldmodel.types import ActionSpec, Episode, WorldSpec
 
 Role = Literal["image", "vector", "action", "reward", "success", "label"]
 
@@ -31,8 +31,8 @@ class SourceField:
     """Element type in the source."""
     names: tuple[str, ...] = ()
     """Names of the elements of a vector, when the source tells."""
-    camera: str = ""
-    """Name of the camera of an image, where the source has one beside the key; empty when the key is the camera's name."""
+    camera: str | None = None
+    """Name of the camera of an image, where the source has one beside the key; None when `key` is the camera's name."""
     privileged: bool = False
     """It is the simulator's own state."""
     low: tuple[float, ...] | None = None
@@ -63,6 +63,10 @@ class SourceInfo:
     """Name of the robot."""
     control_mode: str = ""
     """What one action makes the robot do."""
+    renderer: str = ""
+    """What drew the pictures."""
+    action: ActionSpec | None = None
+    """What the action is, where the source knows that as a dataset does: its points and their calibration are kept."""
     notes: tuple[str, ...] = ()
     """What of the source a dataset cannot hold, one line each."""
     left_out: tuple[str, ...] = ()
@@ -95,6 +99,8 @@ class SourceEpisode:
     """Seed of the reset, or the number of the episode where the source does not tell."""
     instruction: str
     """The task in words; empty where the source does not tell."""
+    variation: dict[str, Any] = field(default_factory=dict)
+    """Factor of variation -> its value, as plain JSON values."""
 
 
 class Source(Protocol):
@@ -106,6 +112,15 @@ class Source(Protocol):
 
     def read(self, k: int, fields: Collection[str]) -> SourceEpisode:
         """Episode `k` with these fields and no others. Raises DataError naming the episode and the field."""
+        ...
+
+
+@runtime_checkable
+class ClipSource(Protocol):
+    """A source whose films can be copied as they are, because the dataset's own writer made them."""
+
+    def clips(self, k: int) -> dict[str, bytes]:
+        """Field -> film of all the frames of episode `k`; empty when they cannot be copied."""
         ...
 
 
@@ -140,4 +155,8 @@ class Importer(Protocol):
 
     def episodes(self, start: int) -> Iterator[Episode]:
         """The episodes from `start` on. No more than one is held at a time."""
+        ...
+
+    def clips(self, k: int) -> dict[str, bytes]:
+        """Video column -> film of episode `k` to be copied rather than encoded again; empty for most sources."""
         ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -58,7 +59,10 @@ def action_spec(
     if every > 1 and mapping.rates.actions == "stack":
         names = [f"{name}@{i}" for i in range(every) for name in names]
         low, high = np.tile(low, every), np.tile(high, every)
-    return ActionSpec(tuple(names), tuple(low.tolist()), tuple(high.tolist())), tuple(notes)
+    spec = ActionSpec(tuple(names), tuple(low.tolist()), tuple(high.tolist()))
+    if info.action is not None and len(plan.action) == 1 and plan.action[0] not in mapping.units and every == 1:
+        spec = replace(spec, points=info.action.points, image_from_action=info.action.image_from_action)
+    return spec, tuple(notes)
 
 
 def _names(field: str, info: SourceInfo, mapping: ImportMap) -> tuple[str, ...]:

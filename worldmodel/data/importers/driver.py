@@ -75,7 +75,7 @@ def import_into(
         ) as writer:
             held = 0
             for k, episode in enumerate(importer.episodes(start), start=start):
-                writer.add(episode, episode_index=k)
+                writer.add(episode, episode_index=k, clips=importer.clips(k))
                 num_new, num_frames = num_new + 1, num_frames + episode.num_actions + 1
                 held += _bytes_of(episode)
                 if held >= SHARD_BYTES:

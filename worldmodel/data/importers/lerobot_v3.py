@@ -33,9 +33,8 @@ class LeRobotV3:
         fields: dict[str, SourceField] = {}
         for key, sensor in spec.sensors.items():
             role = "image" if sensor.kind == "image" else "vector"
-            camera = (sensor.camera or key) if role == "image" else ""
             fields[self.columns[key]] = SourceField(
-                role, key, sensor.shape, sensor.dtype, sensor.names, camera=camera, privileged=sensor.privileged
+                role, key, sensor.shape, sensor.dtype, sensor.names, camera=sensor.camera, privileged=sensor.privileged
             )
         low, high = spec.action.low, spec.action.high
         fields["action"] = SourceField("action", "action", (spec.action.dim,), "float32", spec.action.names, low=low, high=high)
@@ -56,6 +55,8 @@ class LeRobotV3:
             env_kwargs=spec.env_kwargs,
             robot=spec.robot,
             control_mode=spec.control_mode,
+            renderer=spec.renderer,
+            action=spec.action,
             left_out=tuple(name for name in self.dataset.features if name not in taken),
         )
 
@@ -76,4 +77,9 @@ class LeRobotV3:
             success=episode.success,
             seed=episode.seed,
             instruction=episode.instruction,
+            variation=episode.variation,
         )
+
+    def clips(self, k: int) -> dict[str, bytes]:
+        """Films of a dataset of ours; those of others may be cut in another way."""
+        return self.dataset.clips(k)

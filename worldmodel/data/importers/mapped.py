@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from worldmodel.data.features import features_of
-from worldmodel.data.importers.base import ImportedWorld, Source, SourceEpisode
+from worldmodel.data.features import features_of, sensor_columns
+from worldmodel.data.importers.base import ClipSource, ImportedWorld, Source, SourceEpisode
 from worldmodel.data.importers.bounds import action_spec
 from worldmodel.data.importers.mapping import ImportMap
 from worldmodel.data.importers.pixels import collect
@@ -53,18 +53,20 @@ class MappedImporter:
         self.spec = WorldSpec(
             env_id=mapping.env_id or info.env_id or f"imported/{info.name}",
             env_kwargs=info.env_kwargs,
-            sensors={
-                key: sensor_spec(key, name, info.fields[name], mapping) for key, name in sorted(self.plan.sensors.items())
-            },
+            sensors={key: sensor_spec(key, name, info.fields[name], mapping) for key, name in self.plan.sensors.items()},
             action=action,
             control_mode=mapping.control_mode or info.control_mode or ("unknown" if self.plan.action else "none"),
             robot=mapping.robot or info.robot or "unknown",
+            renderer=info.renderer,
         )
-        features_of(
-            self.spec, self._label_examples()
-        )  # names and types that no column can have are told before anything is read
+        # names and types that no column can have are told here, before anything is read
+        features, columns = features_of(self.spec, self._label_examples()), sensor_columns(self.spec)
+        video = {name: columns[key] for key, name in self.plan.sensors.items()}
+        self.films = {name: column for name, column in video.items() if features[column]["dtype"] == "video"}
+        unchanged = self.every == 1 and mapping.image_size is None and self.fps == info.fps
+        self.copied = source if unchanged and isinstance(source, ClipSource) else None
         skip_notes = (f"episodes left out by the map: {', '.join(map(str, sorted(skipped)))}",) if skipped else ()
-        self.notes = (*info.notes, *rate_notes, *action_notes, *self._narrowed(), *skip_notes)
+        self.notes = (*info.notes, *rate_notes, *action_notes, *self._changed(), *skip_notes)
 
     def describe(self) -> ImportedWorld:
         """What will be written."""
@@ -91,6 +93,13 @@ class MappedImporter:
         """
         for k in self.order[start:]:
             yield self._episode(k, self.source.read(k, self.plan.fields))
+
+    def clips(self, k: int) -> dict[str, bytes]:
+        """Films of the dataset's episode `k` that can be copied as they are, by their new column."""
+        if self.copied is None or not self.films:
+            return {}
+        films = self.copied.clips(self.order[k])
+        return {self.films[name]: film for name, film in films.items() if name in self.films}
 
     def _episode(self, k: int, raw: SourceEpisode) -> Episode:
         where = f"{self.info.name}: episode {k}"
@@ -128,6 +137,7 @@ class MappedImporter:
             seed=raw.seed,
             instruction=raw.instruction if self.mapping.instruction is None else self.mapping.instruction,
             labels={key: self._label(name, arrays[name], where) for key, name in self.plan.labels.items()},
+            variation=raw.variation,
         )
 
     def _frames(self, name: str, raw: SourceEpisode, what: str) -> tuple[np.ndarray, int]:
@@ -210,13 +220,15 @@ class MappedImporter:
             examples[key] = self._label(name, np.zeros((1, *source.shape), source.dtype), self.info.name)
         return examples
 
-    def _narrowed(self) -> Iterator[str]:
-        """What of the fields' element types is not kept."""
+    def _changed(self) -> Iterator[str]:
+        """What of the values is not kept to the bit."""
         for name in self.info.fields:
             dtype = self.info.fields[name].dtype
             floats = name in (*self.plan.sensors.values(), *self.plan.action, self.plan.reward)
             if floats and dtype == "float64":
                 yield f"{name} is float64 in the source; kept as float32"
+        if self.films:
+            yield f"pictures this large are stored as video, close to the source's but not equal: {', '.join(self.films)}"
 
 
 def _rates(source_fps: float | None, mapping: ImportMap, where: str) -> tuple[int, float, tuple[str, ...]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -68,15 +69,15 @@ class Minari:
         if missing:
             raise DataError(f"{what} has no field {missing[0]!r}")
         num_steps = len(episode.rewards)
-        success = [values[f"infos/{name}"] for name in _SUCCESS if f"infos/{name}" in values]
         return SourceEpisode(
             values={name: self._rows(name, values[name], f"{what}: field {name!r}") for name in fields},
             num_steps=num_steps,
             terminated=bool(np.any(episode.terminations[-1:])),
             truncated=bool(np.any(episode.truncations[-1:])),
-            success=bool(success and np.any(np.asarray(success[0])[-1:])),
+            success=False,  # the info that tells it, where there is one, is a field
             seed=int(metadata["seed"]) if metadata.get("seed") is not None else k,
-            instruction="",
+            instruction=str(metadata.get("instruction") or ""),
+            variation=_plain(metadata.get("options") or {}),
         )
 
     def _describe(self) -> SourceInfo:
@@ -94,11 +95,14 @@ class Minari:
             array = np.asarray(values)
             row = (array.shape[1:], array.dtype) if array.ndim else None
             self._add(name, row, "label", safe(name.removeprefix("infos/").replace("/", ".")), left_out)
+        tells = next((f"infos/{name}" for name in _SUCCESS if f"infos/{name}" in self.fields), None)
         notes = []
-        if "options" in metadata:
-            notes.append("the options of an episode's reset are not kept")
-        if not any(f"infos/{name}" in self.fields for name in _SUCCESS):
+        if tells is not None:
+            self.fields[tells] = replace(self.fields[tells], role="success")
+        else:
             notes.append("the infos tell no success: false, unless the map says which field is success")
+        if metadata.get("options"):
+            notes.append("the options of an episode's reset are kept as its variation, as far as JSON can hold them")
         env = self.data.env_spec
         files = (path for path in (self.root / "data").rglob("*") if path.is_file())
         return SourceInfo(
@@ -206,12 +210,19 @@ def _choice_names(n: int) -> tuple[str, ...]:
     return tuple(f"choice_{i}" for i in range(n))
 
 
+def _listed(value: Any) -> Any:
+    """Arrays and numbers of numpy as plain ones."""
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    raise TypeError(type(value).__name__)
+
+
 def _plain(values: dict[str, Any]) -> dict[str, Any]:
     """What of the keyword arguments JSON can hold."""
     kept = {}
     for name, value in values.items():
         try:
-            kept[name] = json.loads(json.dumps(value, allow_nan=False))
+            kept[name] = json.loads(json.dumps(value, allow_nan=False, default=_listed))
         except (TypeError, ValueError):
             continue
     return kept

@@ -91,7 +91,7 @@ def sensor_spec(key: str, name: str, source: SourceField, mapping: ImportMap) ->
     privileged = source.privileged or key in mapping.privileged
     if source.role == "image":
         height, width = mapping.image_size or source.shape[:2]
-        return SensorSpec((height, width, 3), "uint8", "image", privileged, camera=camera_of(name, source))
+        return SensorSpec((height, width, 3), "uint8", "image", privileged, camera=camera_of(source))
     dtype = "uint8" if source.dtype == "uint8" and name not in mapping.units else "float32"
     return SensorSpec(
         source.shape or (1,), dtype, "vector", privileged, element_names(key, source, mapping.units.get(name, NO_UNIT))
@@ -108,9 +108,9 @@ def element_names(key: str, source: SourceField, unit: Unit) -> tuple[str, ...]:
     return tuple(f"{_BRACKETS.sub('', name)} [{unit.unit}]" for name in names)
 
 
-def camera_of(name: str, source: SourceField) -> str:
+def camera_of(source: SourceField) -> str:
     """A camera's name that can name a column: what the source suggests for the sensor."""
-    return source.camera or source.key or safe(name)
+    return source.key if source.camera is None else source.camera
 
 
 def safe(name: str) -> str:
@@ -140,7 +140,7 @@ def _target(name: str, source: SourceField, mapping: ImportMap) -> str:
 def _call_the_only_camera_pixels(info: SourceInfo, mapping: ImportMap, targets: dict[str, str]) -> None:
     """Models look at `pixels` unless told otherwise, so the only camera is called that, unless it has a name already."""
     sensors = [n for n, target in targets.items() if info.fields[n].role == "image" and target != DROP]
-    if len(sensors) != 1 or sensors[0] in mapping.names or info.fields[sensors[0]].camera:
+    if len(sensors) != 1 or sensors[0] in mapping.names or info.fields[sensors[0]].camera is not None:
         return
     if "pixels" not in targets.values():
         targets[sensors[0]] = "pixels"
