@@ -17,8 +17,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from worldmodel.data.features import CHUNK_FILES, DATA_PATH, EPISODES_PATH
-from worldmodel.data.files import inside, publish, read_parquet, read_rows, reading
+from worldmodel.data.features import CHUNK_FILES, DATA_PATH, EPISODES_PATH, VIDEO_PATH
+from worldmodel.data.files import inside, publish, read_rows, reading
 from worldmodel.data.footers import footer
 from worldmodel.errors import DataError
 from worldmodel.progress import NoProgress, Progress
@@ -39,24 +39,6 @@ class Part:
     """Data file of each."""
     offsets: list[int]
     """Number of its first row in that file."""
-    video_path: str | None = None
-    """Pattern of the video files, as in info.json; None without videos."""
-
-
-def read_all_rows(root: Path, total: int) -> pa.Table:
-    """The episode rows below `total` by index, with every column that some file of them has.
-
-    Raises:
-        DataError: no rows, or damaged.
-    """
-    folder = inside(root, "meta/episodes")
-    tables = [read_parquet(inside(root, str(path.relative_to(root)))) for path in sorted(folder.glob("chunk-*/file-*.parquet"))]
-    if not tables:
-        raise DataError(f"{folder} is missing; expected the rows of {total} episodes")
-    with reading(folder):
-        table = pa.concat_tables([t.replace_schema_metadata(None) for t in tables], promote_options="default")
-        table = table.sort_by("episode_index")
-        return table.filter(table.column("episode_index").to_numpy() < total)
 
 
 def gather(
@@ -163,22 +145,20 @@ def _stays(source: Path, spans: list[_Span]) -> bool:
 
 def _take_videos(part: Part, rows: pa.Table, out: Path, before: list[pa.Table], copy: Copy) -> pa.Table:
     """Copy the video files that these episodes are in, behind those of the parts before; the rows with their places."""
-    keys = [name.split("/")[1] for name in rows.column_names if name.startswith("videos/") and name.endswith("/file_index")]
-    for key in keys:
-        assert part.video_path is not None
+    places = [name for name in rows.column_names if name.startswith("videos/") and name.endswith("/file_index")]
+    for key in (name.removeprefix("videos/").removesuffix("/file_index") for name in places):
         folder = f"videos/{key}"
-        old = _places(rows, folder)
-        next_number = 1 + max((int(_places(table, folder).max()) for table in before), default=-1)
-        numbers = {number: next_number + k for k, number in enumerate(sorted(set(old.tolist())))}
-        for number, new in numbers.items():
-            source = part.root / _numbered(part.video_path, number, video_key=key)
-            target = out / _numbered(part.video_path, new, video_key=key)
-            try:
+        number = max((int(_places(table, folder).max()) for table in before), default=-1)
+        numbers = []
+        for old, group in groupby(_places(rows, folder).tolist()):
+            number += 1  # numbers never fall, so that the last episode is in the last file
+            source = inside(part.root, _numbered(VIDEO_PATH, old, video_key=key))
+            with reading(source):
+                target = out / _numbered(VIDEO_PATH, number, video_key=key)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 copy(source, target)
-            except OSError as error:
-                raise DataError(f"cannot copy {source} to {target}: {error}") from error
-        rows = _place(rows, folder, np.array([numbers[number] for number in old.tolist()]))
+            numbers += [number] * len(list(group))
+        rows = _place(rows, folder, np.array(numbers))
     return rows
 
 

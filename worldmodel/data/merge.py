@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from worldmodel.atomic import sync
 from worldmodel.data.dataset import Dataset
-from worldmodel.data.episodes_table import ORIGIN_COLUMNS
-from worldmodel.data.features import CHECKSUMS, DATA_PATH, WORLD, Feature
-from worldmodel.data.files import PART, inside, lock, one_line, part_path, publish_json, read_json, sha256_of
-from worldmodel.data.gather import Part, gather, read_all_rows
+from worldmodel.data.episodes_table import ORIGIN_COLUMNS, read_whole_episode_table
+from worldmodel.data.features import CHECKSUMS, WORLD, Feature
+from worldmodel.data.files import inside, publish_json, read_json, sha256_of
+from worldmodel.data.gather import Part, gather
 from worldmodel.data.meta import licence_of, write_meta
+from worldmodel.data.swap import new_folder
 from worldmodel.errors import DataError, MismatchError
 from worldmodel.progress import NoProgress, Progress
 
@@ -56,25 +54,20 @@ def merge(roots: Sequence[Path | str], out: Path, progress: Progress | None = No
     if lines:
         raise MismatchError("\n".join([f"not merged: {len(lines)} differences from {roots[0]}", *lines]))
     chosen, duplicates = _without_duplicates([str(root) for root in roots], datasets)
-    if out.exists():
-        raise DataError(f"{out} is there already; choose another folder, or delete it")
     for dataset in datasets:
         if out.resolve().is_relative_to(dataset.root.resolve()):
             raise DataError(f"{out} lies in {dataset.root}, which is one of the datasets; choose another folder")
-    busy = f"{out} is being made by another process; run again when it has finished"
-    hidden = out.parent / f".{out.name}"
-    with lock(hidden.with_name(hidden.name + ".lock"), exclusive=True, wait=1.0, busy=busy):
-        for leftover in out.parent.glob(f"{hidden.name}.*{PART}"):  # of a killed merge: we hold the lock
-            shutil.rmtree(leftover)
+    with new_folder(out) as part:
         for dataset in chosen:
             _require_whole(dataset)
-        num_episodes = _write(chosen, out, progress or NoProgress())
-    hidden.with_name(hidden.name + ".lock").unlink(missing_ok=True)
+        num_episodes = _write(chosen, part, progress or NoProgress())
     return Merged(num_episodes, tuple(duplicates))
 
 
 def misfits(first: Dataset, other: Dataset, name: str) -> list[str]:
     """One line for each reason why `other`, called `name`, cannot be joined to `first`."""
+    if not other.layout.ours:
+        return [f"{name}: was made by another program; 'worldmodel import' it first"]
     lines = first.spec.differences(other.spec)
     extra = sorted(set(other.spec.sensors) - set(first.spec.sensors))
     lines += [f"sensor {key!r} is not expected" for key in extra]
@@ -113,25 +106,13 @@ def _without_duplicates(names: list[str], datasets: list[Dataset]) -> tuple[list
     return chosen, duplicates
 
 
-def _write(datasets: list[Dataset], out: Path, progress: Progress) -> int:
-    """Build the dataset under a temporary name and rename it when it is whole and on the disk."""
-    part = part_path(out)
-    try:
-        part.mkdir(parents=True)
-        rows, tasks = gather([_part_of(dataset) for dataset in datasets], part, progress=progress)
-        first = datasets[0]
-        publish_json(part / WORLD, read_json(first.root / WORLD))
-        info = json.loads(json.dumps(first.info)) | {"data_path": DATA_PATH}
-        num_frames = sum(rows.column("length").to_pylist())
-        write_meta(part, info, len(rows), num_frames, tasks, licence_of(first.root))
-        for path in part.rglob("*"):
-            sync(path)
-        os.rename(part, out)
-        sync(out.parent)
-    except OSError as error:
-        raise DataError(f"cannot write {out}: {one_line(error)}; free space or choose another folder") from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+def _write(datasets: list[Dataset], part: Path, progress: Progress) -> int:
+    """Write all of the new dataset into an empty folder; its number of episodes."""
+    rows, tasks = gather([_part_of(dataset) for dataset in datasets], part, progress=progress)
+    first = datasets[0]
+    publish_json(part / WORLD, read_json(first.root / WORLD))
+    info = json.loads(json.dumps(first.info))
+    write_meta(part, info, len(rows), sum(rows.column("length").to_pylist()), tasks, licence_of(first.root))
     return len(rows)
 
 
@@ -147,7 +128,7 @@ def _require_whole(dataset: Dataset) -> None:
 
 def _part_of(dataset: Dataset) -> Part:
     """The episodes of a dataset or of a selection, for `gather`."""
-    rows = read_all_rows(dataset.root, dataset.whole.num_episodes).take(np.asarray(dataset.indices))
+    rows = read_whole_episode_table(dataset.root, dataset.whole.num_episodes).take(np.asarray(dataset.indices))
     for name in ORIGIN_COLUMNS:  # each dataset may leave them out, and they need not be the same in all
         if name in rows.column_names:
             rows = rows.drop_columns(name)
@@ -160,5 +141,4 @@ def _part_of(dataset: Dataset) -> Part:
         rows=rows,
         files=[inside(dataset.root, row.file) for row in dataset.episodes],
         offsets=[row.first_frame - starts[row.file] for row in dataset.episodes],
-        video_path=dataset.info.get("video_path"),
     )
