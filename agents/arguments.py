@@ -66,8 +66,8 @@ class Train:
 
     config: Annotated[Path, tyro.conf.arg(metavar="FILE.yaml")]
     """Experiment file."""
-    data: Annotated[Path, tyro.conf.arg(metavar="DATA")]
-    """Dataset folder that `record` wrote."""
+    data: Annotated[tyro.conf.UseAppendAction[tuple[Path, ...]], tyro.conf.arg(metavar="DATA")] = ()
+    """Dataset folder that `record` wrote, or a view of one; several, each with --data, are mixed by data.weights."""
     out: Annotated[Path | None, tyro.conf.arg(metavar="RUN", help_behavior_hint="")] = None
     """Run folder; runs/NAME-OF-THE-CONFIG unless told."""
     resume: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False

@@ -19,6 +19,7 @@ from agents.measure import measure
 from agents.record import RecordConfig
 from agents.record import record as record_episodes
 from agents.record_ray import ray_crew
+from agents.recordings import open_recordings
 from agents.report.write import write_report
 from agents.runs import build_agent, load_run
 from worldmodel.errors import ConfigError
@@ -82,7 +83,9 @@ def train(command: arguments.Train, screen: Screen) -> int:
             screen.say(f"{run_dir} is trained already, {config.train.num_steps} updates")
         else:
             with screen.stage("cache") as progress:
-                stages.open_data(command.data, config, progress)
+                recordings = open_recordings(command.data, config, progress)
+            if recordings.streamed:
+                screen.say("streaming from the shards: see data.source, data.cache_gb and data.buffer_windows")
             with screen.stage("train") as progress:
                 stages.fit_model(config, command.data, run_dir, resume=command.resume, progress=progress)
         if not stages.with_heads(config, run_dir):

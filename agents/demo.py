@@ -19,6 +19,7 @@ from agents.film import FILM_KWARGS, film_and_look_inside
 from agents.inspect import MakeEnv
 from agents.measure import measure
 from agents.record import missing_episodes, record
+from agents.recordings import open_recordings
 from agents.report.write import write_report
 from agents.runs import load_run
 from worldmodel.errors import ConfigError
@@ -122,7 +123,7 @@ def pipeline(config: ExperimentConfig, run_dir: Path, make_env: MakeEnv) -> list
             lambda: data.exists() and not missing_episodes(data, config.record),
             lambda progress: record(functools.partial(make_env, config.env), config.record, data, progress),
         ),
-        Stage("cache", "unpack its pictures", trained, lambda progress: stages.open_data(data, config, progress)),
+        Stage("cache", "unpack its pictures", trained, lambda progress: open_recordings(data, config, progress)),
         Stage(
             "train",
             f"train the world model, {config.train.num_steps} updates",

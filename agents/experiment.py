@@ -5,6 +5,7 @@ config = load_experiment(Path("configs/demo.yaml"), ("train.num_steps=100",))
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ from agents.planners import CEMConfig, ElitesConfig, MPPIConfig, SamplingConfig
 from agents.record import RecordConfig
 from worldmodel.checks import require_at_least, require_positive, require_seed, require_share
 from worldmodel.errors import ConfigError
+from worldmodel.framing import Framing
 from worldmodel.heads import HeadsConfig
 from worldmodel.jepa import JEPAConfig
 from worldmodel.objectives import ObjectiveConfig
@@ -35,18 +37,62 @@ class EnvConfig:
 
 
 @dataclass(frozen=True)
+class MixturePart:
+    """One dataset of a mixture."""
+
+    path: str
+    """Dataset folder, or a view file."""
+    weight: float = 1.0
+    """How often a window is drawn from it, relative to the others."""
+    embodiment: int = 0
+    """Datasets of one number share batches; different robots get different numbers."""
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError for a dataset that would never be drawn from."""
+        require_positive(self, "weight")
+        require_at_least(self, 0, "embodiment")
+
+
+@dataclass(frozen=True)
 class DataConfig:
     """How recorded episodes become windows."""
 
     val_fraction: float = 0.05
     """Share of the episodes that is kept for validation."""
     stride: int = 1
-    """Frames between the beginnings of two windows of an episode."""
+    """Steps between the beginnings of two windows of an episode."""
+    frame_skip: int = 1
+    """Steps between two frames of a window; the actions between them are one block, which the model takes as one action."""
+    image_size: int | None = None
+    """Height and width of pictures as the model sees them [px], averaged by area; null for those of the recording."""
+    source: Literal["auto", "cache", "stream"] = "auto"
+    """Where windows come from: unpacked frames in a cache, or the shards. Auto streams what is larger than cache_gb."""
+    cache_dir: str | None = None
+    """Folder of caches; null is $WORLDMODEL_CACHE, or else the dataset's own folder."""
+    cache_gb: float = 50.0
+    """Largest cache of one dataset [GB]."""
+    buffer_windows: int = 16384
+    """Windows among which streaming shuffles; the episodes that they are in are kept in memory."""
+    mixture: tuple[MixturePart, ...] = ()
+    """Datasets that are drawn from by weight, in place of --data."""
+    weights: tuple[float, ...] = ()
+    """Weight of each --data, where there are several; empty for equal ones."""
 
     def __post_init__(self) -> None:
         """Raise ConfigError for a cut that leaves nothing."""
         require_share(self, "val_fraction", one=False)
-        require_at_least(self, 1, "stride")
+        require_at_least(self, 1, "stride", "frame_skip")
+        require_at_least(self, 2, "buffer_windows")
+        require_positive(self, "cache_gb", infinite=True)
+        if self.image_size is not None:
+            require_at_least(self, 1, "image_size")
+        if not all(0 < weight < math.inf for weight in self.weights):
+            raise ConfigError(f"weights is {list(self.weights)}; expected positive numbers")
+
+    @property
+    def framing(self) -> Framing:
+        """Which frames the model sees."""
+        return Framing(self.frame_skip, self.image_size)
 
 
 @dataclass(frozen=True)
@@ -146,10 +192,12 @@ class ExperimentConfig:
 
     def require_whole_windows(self) -> None:
         """Raise ConfigError when an episode of this world cannot hold the frames that training or the heads look at."""
-        budget = self.env.kwargs.get("max_sweeps")
-        if not isinstance(budget, int):
+        steps = self.env.kwargs.get("max_sweeps")
+        if not isinstance(steps, int):
             return  # the environment's own choice, or something that the environment will refuse
-        room = f"but an episode of env.kwargs.max_sweeps {budget} has {budget + 1} frames at most"
+        budget = steps // self.data.frame_skip
+        skipping = f" with data.frame_skip {self.data.frame_skip}" if self.data.frame_skip > 1 else ""
+        room = f"but an episode of env.kwargs.max_sweeps {steps} has {budget + 1} frames at most{skipping}"
         if self.train.num_frames > budget + 1:
             raise ConfigError(f"train.num_frames is {self.train.num_frames}, {room}")
         if self.heads.max_steps_ahead > budget:

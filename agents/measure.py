@@ -9,16 +9,15 @@ import numpy as np
 import torch
 
 from agents.experiment import ExperimentConfig
+from agents.recordings import AnyWindows, Recordings, Sources, open_recordings
 from agents.report import imagine_strips, save_diagnostics, save_strips
 from agents.runs import Run, load_run
-from agents.stages import open_data
-from worldmodel.data import Dataset, FrameCache, Windows, in_validation
+from agents.stages import require_same_data
 from worldmodel.diagnostics import horizon_errors, probe
 from worldmodel.errors import CheckpointError, ConfigError, DataError
 from worldmodel.heads import fit_heads
 from worldmodel.progress import NoProgress, Progress
 from worldmodel.train.device import resolve_device
-from worldmodel.types import Episode
 
 HORIZON = 4
 """Sweeps ahead that imagination is measured, where the episodes are long enough."""
@@ -28,7 +27,7 @@ NUM_PROBED, NUM_WINDOWS = 1000, 256
 """Labelled frames that the probe is scored on, and windows that imagination is measured on, at most."""
 
 
-def measure(config: ExperimentConfig, data: Path, run_dir: Path, progress: Progress | None = None) -> dict[str, float]:
+def measure(config: ExperimentConfig, data: Sources, run_dir: Path, progress: Progress | None = None) -> dict[str, float]:
     """Write RUN/diagnostics.json and the strips of imagination beside reality; what the progress head finds of objects.
 
     Raises CheckpointError while the heads are not fitted, ConfigError when no episode was kept for validation.
@@ -38,9 +37,9 @@ def measure(config: ExperimentConfig, data: Path, run_dir: Path, progress: Progr
     run = load_run(run_dir, resolve_device(config.train.device))
     if run.heads is None:
         raise CheckpointError(f"{run_dir} has no heads yet; finish its training first")
-    dataset, cache = open_data(data, config)
-    windows = longest_windows(cache, config, HORIZON + 1)
-    horizon = windows.num_frames - 1
+    recordings = open_recordings(data, config, progress)
+    require_same_data(run, recordings, run_dir)
+    windows, horizon = longest_windows(recordings, HORIZON)
     generator = torch.Generator().manual_seed(config.train.seed)
 
     # what the head reads off seen and imagined latents
@@ -57,53 +56,53 @@ def measure(config: ExperimentConfig, data: Path, run_dir: Path, progress: Progr
     strips = imagine_strips(
         run.model,
         run.heads.picture.draw,
-        validation_episodes(dataset, config, horizon),
+        recordings.validation_episodes(NUM_STRIPS, horizon),
         horizon=horizon,
         sensors=run.model.config.sensors,
         picture=run.model.encoder.image,
         device=run.device,
     )
-    save_strips(run_dir, strips, dataset.spec.action)
+    save_strips(run_dir, strips, recordings.spec.action)
     measures: dict[str, float | str] = {"parameters": run.model.num_parameters}
     if config.measure.num_probe_frames > 0:
-        measures |= probe_of_many(run, config, cache, windows, num_frames, progress)
+        measures |= probe_of_many(run, config, recordings, windows, horizon, num_frames, progress)
     save_diagnostics(run_dir, horizon=drift, num_windows=len(rows), probe=found, num_frames=num_frames, measures=measures)
     progress.update(3, 3)
     return found
 
 
 def probe_of_many(
-    run: Run, config: ExperimentConfig, cache: FrameCache, windows: Windows, num_frames: int, progress: Progress
+    run: Run,
+    config: ExperimentConfig,
+    recordings: Recordings,
+    windows: AnyWindows,
+    horizon: int,
+    num_frames: int,
+    progress: Progress,
 ) -> dict[str, float | str]:
     """What a probe finds that is fitted on many more labels than the agent's head may have: what the latent holds.
 
     It has the head's form and is fitted on training episodes; `windows` are of validation episodes.
     """
     length = config.heads.max_steps_ahead + 1
-    train = Windows(cache, length, config.data.stride, "train", config.data.val_fraction, labels=True)
+    train = recordings.windows(length)
     many = dataclasses.replace(config.heads, num_labelled_frames=config.measure.num_probe_frames, picture_steps=0)
     generator = torch.Generator().manual_seed(config.train.seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.train.seed)
         fitted = fit_heads(run.model, train, many, generator, progress)
-    found = probe(run.model, fitted.progress, windows, generator, num_frames, max_steps=min(2, windows.num_frames - 1))
+    found = probe(run.model, fitted.progress, windows, generator, num_frames, max_steps=min(2, horizon))
     named = {f"probe_{name}": value for name, value in found.items() if name.startswith("position_cm")}
     return {"probe_labelled_frames": fitted.num_labelled_frames, **named}
 
 
-def longest_windows(cache: FrameCache, config: ExperimentConfig, num_frames: int) -> Windows:
-    """Labelled validation windows of `num_frames` frames, or of the most that the episodes have."""
-    if config.data.val_fraction <= 0:
+def longest_windows(recordings: Recordings, horizon: int) -> tuple[AnyWindows, int]:
+    """Labelled validation windows of `horizon` actions, or of the most that the episodes have, and how many that are."""
+    if recordings.config.val_fraction <= 0:
         raise ConfigError("data.val_fraction is 0: a model is measured on episodes that it was not trained on; raise it")
-    for length in range(num_frames, 2, -1):
+    for actions in range(horizon, 1, -1):
         try:
-            return Windows(cache, length, 1, "val", config.data.val_fraction, labels=True)
+            return recordings.windows(actions + 1, "val", stride=1), actions
         except DataError:
             continue  # the episodes are shorter
-    return Windows(cache, 2, 1, "val", config.data.val_fraction, labels=True)
-
-
-def validation_episodes(dataset: Dataset, config: ExperimentConfig, num_actions: int) -> list[Episode]:
-    """The first few validation episodes of at least so many actions."""
-    rows = (row for row in dataset.episodes if in_validation(row.seed, config.data.val_fraction) and row.length > num_actions)
-    return [dataset.read_episode(row.episode_index) for row, _ in zip(rows, range(NUM_STRIPS), strict=False)]
+    return recordings.windows(2, "val", stride=1), 1

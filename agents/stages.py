@@ -14,17 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium
-import numpy as np
 import torch
 from torch import Tensor
 
 from agents import strict
 from agents.baselines import Agent, ExpertAgent, RandomAgent
 from agents.evaluate import evaluate
-from agents.experiment import ExperimentConfig
+from agents.experiment import DataConfig, ExperimentConfig
+from agents.recordings import Recordings, Sources, fingerprint_of, open_recordings, parts_of
 from agents.runs import Heads, Run, build_agent, load_run
 from agents.scores import Evaluation
-from worldmodel.data import Dataset, FrameCache, Windows
 from worldmodel.diagnostics import collapse
 from worldmodel.errors import CheckpointError, ConfigError, WorldModelError, unknown_name
 from worldmodel.heads import fit_heads
@@ -39,30 +38,35 @@ from worldmodel.train.trainer import NOT_SHAPING, Trainer
 
 DIAGNOSTICS, EVALUATION, JOURNAL = "diagnostics.json", "evaluation.json", "training/evaluation.jsonl"
 """Files of a run folder, besides those of the checkpoint."""
-MODEL_SECTIONS = ("data", "model", "objective")
-"""Parts of the experiment that decide a model's weights, besides the settings of its training."""
+MODEL_SECTIONS = ("model", "objective")
+"""Parts of the experiment that decide a model's weights, besides its data and the settings of its training."""
 
 
-def open_data(data: Path, config: ExperimentConfig, progress: Progress | None = None) -> tuple[Dataset, FrameCache]:
-    """A dataset and the frames that the model reads of it; the cache is built when it is not there."""
-    dataset = Dataset.open(data)
-    return dataset, FrameCache.build(dataset, tuple(config.model.sensors), progress=progress)
-
-
-def trained(config: ExperimentConfig, data: Path, run_dir: Path) -> bool:
+def trained(config: ExperimentConfig, data: Sources, run_dir: Path) -> bool:
     """Whether the run folder holds the whole model that `fit_model` would leave there."""
     try:
-        manifest, dataset = load_checkpoint(run_dir).manifest, Dataset.open(data)
+        manifest, fingerprint = load_checkpoint(run_dir).manifest, fingerprint_of(parts_of(data, config.data))
     except WorldModelError:
         return False  # not there, or not whole: it is made again
     before, after = shaping(manifest.experiment), shaping(strict.to_plain(config))
-    return (manifest.step, manifest.data.fingerprint, before) == (config.train.num_steps, dataset.fingerprint, after)
+    return (manifest.step, manifest.data.fingerprint, before) == (config.train.num_steps, fingerprint, after)
 
 
 def shaping(experiment: Mapping[str, Any]) -> dict[str, Any]:
     """Those settings of an experiment, as plain values, that decide the weights besides the data."""
     train = {name: value for name, value in experiment.get("train", {}).items() if name not in NOT_SHAPING}
-    return {"train": train} | {name: experiment.get(name) for name in MODEL_SECTIONS}
+    sections = {name: experiment.get(name) for name in MODEL_SECTIONS}
+    return {"train": train, "data": shaping_data(experiment.get("data", {}))} | sections
+
+
+def shaping_data(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Those settings of the data section that decide the weights; which datasets there are is in their fingerprint."""
+    always = {name: data.get(name) for name in ("val_fraction", "stride")}
+    # left out where they change nothing, so that a run from before they were known is still the same run
+    default = DataConfig()
+    return always | {
+        n: data[n] for n in ("frame_skip", "image_size") if data.get(n, getattr(default, n)) != getattr(default, n)
+    }
 
 
 def with_heads(config: ExperimentConfig, run_dir: Path) -> bool:
@@ -73,21 +77,26 @@ def with_heads(config: ExperimentConfig, run_dir: Path) -> bool:
     return manifest.heads is not None and before.get("heads") == after["heads"] and recorded[0] == recorded[1]
 
 
-def fit_model(config: ExperimentConfig, data: Path, run_dir: Path, *, resume: bool, progress: Progress) -> None:
-    """Train the world model on a dataset and leave it in the run folder, without heads.
+def fit_model(config: ExperimentConfig, data: Sources, run_dir: Path, *, resume: bool, progress: Progress) -> None:
+    """Train the world model on recordings and leave it in the run folder, without heads.
 
     Resuming a run that is finished changes nothing: its heads and its scores stay.
     """
     if resume and trained(config, data, run_dir):
         return
-    dataset, cache = open_data(data, config)
-    train, val = split(cache, config, config.train.num_frames)
+    recordings = open_recordings(data, config, progress)
+    normalisation = recordings.normalisation()
+    train = recordings.batches(config.train.num_frames, config.train.batch_size, config.train.seed)
+    val = recordings.windows(config.train.num_frames, "val") if config.data.val_fraction > 0 else None
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.train.seed)  # the weights' first values
-        model = JEPA(config.model, dataset.spec)
+        model = JEPA(config.model, recordings.spec, normalisation)
         objective = build_objective(config.objective, model)
     plain = strict.to_plain(config)
-    identity = {"dataset": dataset.fingerprint} | {name: plain[name] for name in MODEL_SECTIONS}
+    identity = {"dataset": recordings.fingerprint, "data": shaping_data(plain["data"])}
+    identity |= {name: plain[name] for name in MODEL_SECTIONS}
+    if recordings.streamed:
+        identity["streamed"] = config.data.buffer_windows  # another buffer is another order
     with open_logger(config.logging, run_dir, plain) as logger:
         trainer = Trainer(
             model, objective, train, val, config.train, logger, run_dir, identity=identity, diagnose=latent_health
@@ -95,29 +104,30 @@ def fit_model(config: ExperimentConfig, data: Path, run_dir: Path, *, resume: bo
         trainer.fit(resume=resume, progress=progress)
     forget_results(run_dir)
     manifest = new_manifest(
-        dataset.spec,
+        recordings.world,
         model=plain["model"],
         heads=None,
         experiment=plain,
         context_length=config.model.context_length,
-        data=DataSummary(dataset.fingerprint, dataset.num_episodes, dataset.num_frames, seed_ranges(dataset.seeds)),
+        data=DataSummary(recordings.fingerprint, recordings.num_episodes, recordings.num_frames, seed_ranges(recordings.seeds)),
         step=config.train.num_steps,
+        framing=recordings.framing,
+        normalisation=normalisation,
     )
     save_model(run_dir, model, None, manifest)
     strict.dump(config, run_dir / "config.yaml")
 
 
-def fit_heads_of(config: ExperimentConfig, data: Path, run_dir: Path, *, progress: Progress) -> dict[str, float]:
+def fit_heads_of(config: ExperimentConfig, data: Sources, run_dir: Path, *, progress: Progress) -> dict[str, float]:
     """Fit the heads of a trained model and add them to the run folder; how well they do on held-out labels."""
     run = load_run(run_dir, resolve_device(config.train.device))
-    dataset, cache = open_data(data, config)
-    if dataset.fingerprint != run.manifest.data.fingerprint:
-        raise CheckpointError(f"{run_dir} was not trained on {data} as it is now; train again, or name the right dataset")
-    train, _ = split(cache, config, max(config.train.num_frames, config.heads.max_steps_ahead + 1))
+    recordings = open_recordings(data, config, progress)
+    require_same_data(run, recordings, run_dir)
+    train = recordings.windows(max(config.train.num_frames, config.heads.max_steps_ahead + 1))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.train.seed)
         fitted = fit_heads(run.model, train, config.heads, torch.Generator().manual_seed(config.train.seed), progress)
-    heads = Heads(fitted.progress, fitted.picture, recorded_actions(cache, config.planner.num_recorded_actions))
+    heads = Heads(fitted.progress, fitted.picture, recordings.recorded_actions(config.planner.num_recorded_actions))
     forget_results(run_dir)
     manifest = dataclasses.replace(run.manifest, heads=heads.record(), experiment=strict.to_plain(config), evaluations=())
     manifest = save_model(run_dir, run.model, heads, manifest)
@@ -125,6 +135,16 @@ def fit_heads_of(config: ExperimentConfig, data: Path, run_dir: Path, *, progres
         logger.log(manifest.step, {f"heads/{name}": value for name, value in fitted.metrics.items()})
         logger.publish_model(run_dir, [MANIFEST, *manifest.checksums])
     return fitted.metrics
+
+
+def require_same_data(run: Run, recordings: Recordings, run_dir: Path) -> None:
+    """Raise CheckpointError unless the model of a run has learned from these recordings, cut in this way."""
+    if recordings.fingerprint != run.manifest.data.fingerprint:
+        named = ", ".join(str(part.dataset.root) for part in recordings.parts)
+        raise CheckpointError(f"{run_dir} was not trained on {named} as it is now; train again, or name the right dataset")
+    before, now = run.manifest.framing, recordings.framing
+    if before != now:
+        raise CheckpointError(f"{run_dir} was trained with {before}, the configuration says {now}; train again, or set it back")
 
 
 def forget_results(run_dir: Path) -> None:
@@ -194,26 +214,7 @@ def make_agent(name: str, run: Run, config: ExperimentConfig, env: gymnasium.Env
     return build_agent(run, config.planner, chosen, env)
 
 
-def recorded_actions(cache: FrameCache, num: int) -> Tensor:
-    """At most `num` recorded actions (M, A), evenly over the dataset; an episode's last frame has none."""
-    followed = np.ones(cache.num_frames, bool)
-    followed[cache.episode_start + cache.episode_length - 1] = False
-    rows = np.flatnonzero(followed)
-    if len(rows) > num:
-        rows = rows[np.linspace(0, len(rows) - 1, num).astype(np.int64)] if num else rows[:0]
-    return torch.from_numpy(np.asarray(cache.arrays["action"][rows], np.float32))
-
-
 def latent_health(z: Tensor) -> dict[str, float]:
     """Numbers that tell a collapsed latent (B, T, K, D) from a healthy one."""
     report = collapse(z)
     return {"std": report.mean_std, "dead_share": report.dead_share, "effective_rank": report.effective_rank}
-
-
-def split(cache: FrameCache, config: ExperimentConfig, num_frames: int) -> tuple[Windows, Windows | None]:
-    """Labelled windows for training and, unless val_fraction is 0, for validation."""
-
-    def windows(part: str) -> Windows:
-        return Windows(cache, num_frames, config.data.stride, part, config.data.val_fraction, labels=True)  # type: ignore[arg-type]
-
-    return windows("train"), windows("val") if config.data.val_fraction > 0 else None

@@ -32,7 +32,7 @@ def test_flags_and_settings_may_be_mixed() -> None:
     assert parse("record train.seed=1 --config a.yaml --episodes 3 env.kwargs.robot=arm --out=d b=2") == arguments.Record(
         config=Path("a.yaml"), episodes=3, out=Path("d"), overrides=("train.seed=1", "env.kwargs.robot=arm", "b=2")
     )
-    train = arguments.Train(Path("a.yaml"), Path("d"), Path("o"), True, ("train.seed=1",))
+    train = arguments.Train(Path("a.yaml"), (Path("d"),), Path("o"), True, ("train.seed=1",))
     assert parse("train --config a.yaml --data d --resume train.seed=1 --out o") == train
 
 
