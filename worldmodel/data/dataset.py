@@ -17,6 +17,7 @@ from worldmodel.data.files import Folder, LocalFolder, one_line, read_json
 from worldmodel.data.foreign import foreign_episodes, foreign_layout, foreign_stats
 from worldmodel.data.frame_reader import FrameReader, Layout
 from worldmodel.data.info import read_info, require_readable
+from worldmodel.data.remote import RemoteFolder, url_of
 from worldmodel.data.statistics import Stats
 from worldmodel.data.verify import verify
 from worldmodel.data.video import cut_clip
@@ -54,18 +55,23 @@ class Dataset:
         self.whole = self
 
     @classmethod
-    def open(cls, root: Path | str) -> Dataset:
+    def open(cls, root: Path | str, *, local: Path | None = None) -> Dataset:
         """Open a finalized dataset, or a view of one; only its meta folder is read.
 
         Args:
-            root: folder of the dataset, or a view file (.json).
+            root: folder of a dataset of ours or of a plain LeRobot v3.0 one (foreign.py says how that is read), a view file
+                (.json), or the URL of a dataset's folder, such as s3://bucket/data (remote.py).
+            local: where the files of a remote dataset are kept; None is a folder of the user's cache.
 
         Raises:
             DataError: no dataset, not finalized yet, or damaged; or a view of a dataset that has changed since.
         """
+        url = url_of(root)
+        if url is not None:
+            return cls._open_folder(RemoteFolder(url, local))
         root = Path(root)
         if root.suffix == ".json" and not root.is_dir():
-            return cls._open_view(root)
+            return cls._open_view(root, local)
         return cls._open_folder(LocalFolder(root))
 
     @classmethod
@@ -84,9 +90,9 @@ class Dataset:
         return cls(folder, info, layout, read_episodes(root, info, spec))
 
     @classmethod
-    def _open_view(cls, path: Path) -> Dataset:
+    def _open_view(cls, path: Path, local: Path | None) -> Dataset:
         view = read_view(path)
-        whole = cls.open(view.dataset)
+        whole = cls.open(view.dataset, local=local)
         if whole.fingerprint != view.fingerprint:
             raise DataError(f"{path} is stale: {view.dataset} has changed since the view was made; make the view again")
         return whole.select(view.episodes)
