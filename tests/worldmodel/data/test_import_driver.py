@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from import_sources import make_lerobot_v2
 from tiny_world import SPEC, assert_same, make_episode
@@ -116,18 +117,28 @@ def test_another_source_or_map_is_refused(tmp_path: Path, root: Path):
 
 @pytest.mark.slow
 def test_a_thousand_episodes_need_no_more_memory_than_a_hundred(tmp_path: Path):
-    def peak(num_episodes: int) -> int:
+    def peak(num_episodes: int) -> tuple[int, int]:
+        """Most bytes at once of Python and numpy, and of Arrow, while episodes stream in; finishing is not asked for."""
+        arrow = []
+
+        class Weighed(Fake):
+            def episodes(self, start: int) -> Iterator[Episode]:
+                for episode in super().episodes(start):
+                    arrow.append(pa.total_allocated_bytes())
+                    yield episode
+
         tracemalloc.start()
         try:
-            stop_before_finishing = Fake(num_episodes + 1, really=num_episodes, length=2)
             with pytest.raises(DataError, match="ended after"):
-                import_into(stop_before_finishing, tmp_path / str(num_episodes), episodes_per_shard=16)
-            return tracemalloc.get_traced_memory()[1]
+                never_finished = Weighed(num_episodes + 1, really=num_episodes, length=2)
+                import_into(never_finished, tmp_path / str(num_episodes), episodes_per_shard=16)
+            return tracemalloc.get_traced_memory()[1], max(arrow)
         finally:
             tracemalloc.stop()
 
-    few, many = peak(100), peak(1000)
-    assert many < few + 300_000  # the indices of the episodes; the frames alone are 1000 * 3 * 200 bytes and their PNGs
+    (few, few_arrow), (many, many_arrow) = peak(100), peak(1000)
+    assert many < few + 300_000  # the indices of the episodes; the episodes themselves would be over 600 kB more
+    assert many_arrow < few_arrow + 100_000
     assert len(recorded_episodes(tmp_path / "1000")) == 1000
 
 
