@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from worldmodel.data.dataset import Dataset
+from worldmodel.data.episodes_table import video_columns
 
 
 def card(dataset: Dataset, licence: str) -> str:
@@ -13,6 +14,10 @@ def card(dataset: Dataset, licence: str) -> str:
     sensors = "\n".join(
         f"| `{key}` | {kind} | {access[dataset.spec.sensors[key].privileged]} |" for key, kind in about["sensors"].items()
     )
+    videos = ", ".join(f"`{column}`" for column in video_columns(dataset.features))
+    pictures = "Images are PNG, without loss."
+    if videos:
+        pictures = f"{videos}: H.264 video (yuv420p), which loses what is hard to see; other images are PNG, without loss."
     return f"""---
 license: {licence}
 task_categories:
@@ -53,13 +58,14 @@ Episodes of a simulated robot (`{about["robot"]}`, control mode `{about["control
 One row a frame. An episode of T actions has T + 1 rows; in its last row the action and the reward are zeros and
 `action_is_pad` is true. `next.reward`, `next.done` and `next.success` are what followed the row's action. Columns that start
 with `label.` ({", ".join(about["labels"]) or "none here"}) are privileged and meant for probes and evaluation. The
-episode rows in `meta/episodes` hold the seed of the environment's reset, success, termination, statistics and a SHA-256 digest.
+episode rows in `meta/episodes` hold the seed of the environment's reset, success, termination, statistics, a SHA-256 digest,
+`env_id`, `robot`, `renderer`, `control_mode`, and `variation`: the factors of variation as JSON text.
 
 ## How it was made
 
 Recorded in the Gymnasium environment `{about["env_id"]}` with `{dataset.spec.env_kwargs}`; pixels drawn by
 {about["renderer"] or "an unnamed renderer"}. `meta/worldmodel.json` describes the world completely, and the
-same seed gives the same start again. Images are PNG, without loss.
+same seed gives the same start again. {pictures}
 
 ## Licence
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
-from worldmodel.data.features import PICTURES, Feature
+from worldmodel.data.features import LOSSLESS_PIXELS, PICTURES, Feature
 from worldmodel.errors import DataError
 
 Stats = dict[str, np.ndarray]
@@ -48,7 +48,13 @@ def of_vectors(values: np.ndarray) -> Stats:
 
 
 def of_images(images: np.ndarray) -> Stats:
-    """Statistics of each channel: (T, height, width, C) uint8 -> (C, 1, 1) in [0, 1], exact; count is T."""
+    """Statistics of each channel: (T, height, width, C) uint8 -> (C, 1, 1) in [0, 1]; count is T.
+
+    Exact for small pictures; of large ones every n-th row and column is counted, as LeRobot does, or it would take longer
+    than encoding them.
+    """
+    step = max(1, max(images.shape[1:3]) // LOSSLESS_PIXELS)
+    images = images[:, ::step, ::step]
     levels = np.arange(256) / 255.0
     channels = []
     for channel in np.moveaxis(images, -1, 0):

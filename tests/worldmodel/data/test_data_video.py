@@ -7,17 +7,20 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from tiny_world import assert_same
 from video_world import FPS, SPEC, make_episode, record_into
 
-from worldmodel.data import Dataset, DatasetWriter, assemble, finalize, recorded_episodes
+from worldmodel.data import Dataset, DatasetWriter, VideoConfig, assemble, finalize, recorded_episodes
+from worldmodel.data import writer as writer_module
 from worldmodel.data.frames import digest
-from worldmodel.data.video import VideoConfig, encode_clip
+from worldmodel.data.video import encode_clip
 from worldmodel.data.video_reader import VideoReader, decode_clip
 from worldmodel.errors import DataError
 
@@ -108,6 +111,58 @@ def test_info_and_places_are_lerobots(recorded: Path):
         assert np.shape(row["stats/observation.touch/mean"]) == (2, 3)
         assert (row["env_id"], row["robot"], row["control_mode"]) == ("tests/Cameras-v0", "gantry", "delta")
         assert json.loads(row["variation"]) == make_episode(k).variation
+
+
+def test_pyarrow_and_pyav_alone_find_every_frame(recorded: Path):
+    """The public schema: file from the row's chunk and file index, frame t at from_timestamp + t / fps."""
+    info = json.loads((recorded / "meta/info.json").read_text())
+    data = pq.read_table(recorded / "data/chunk-000/file-000.parquet").to_pylist()
+    dataset = Dataset.open(recorded)
+    for k, row in enumerate(pq.read_table(recorded / "meta/episodes/chunk-000/file-000.parquet").to_pylist()):
+        episode, rows = dataset.read_episode(k), data[row["dataset_from_index"] : row["dataset_to_index"]]
+        for camera in CAMERAS:
+            key = f"observation.images.{camera}"
+            numbers = {name: row[f"videos/{key}/{name}"] for name in ("chunk_index", "file_index")}
+            with av.open(str(recorded / info["video_path"].format(video_key=key, **numbers))) as container:
+                stream = container.streams.video[0]
+                assert (stream.codec_context.name, stream.pix_fmt, stream.average_rate) == ("h264", "yuv420p", Fraction(25, 2))
+                shown = {frame.time: frame.to_ndarray(format="rgb24") for frame in container.decode(stream)}
+            assert len(shown) == dataset.num_frames
+            for t in range(row["length"]):
+                time = row[f"videos/{key}/from_timestamp"] + rows[t]["timestamp"]
+                (picture,) = (image for at, image in shown.items() if abs(at - time) < 1e-4)  # LeRobot's tolerance
+                np.testing.assert_array_equal(episode.observations[camera][t], picture)
+        for t in range(row["length"]):
+            assert rows[t]["observation.depth"] == episode.observations["depth"][t].tolist()
+            assert rows[t]["observation.touch"] == episode.observations["touch"][t].tolist()
+            assert rows[t]["observation.audio"] == episode.observations["audio"][t].tolist()
+            assert rows[t]["observation.state"] == episode.observations["proprio"][t].tolist()
+
+
+def test_a_clip_without_its_rows_does_not_exist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    record_into(tmp_path, range(3))
+    real = writer_module.publish
+
+    def crash(path: Path, content):
+        if path.name.endswith(".episodes.parquet"):
+            raise RuntimeError("killed here")
+        real(path, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(writer_module, "publish", crash)
+        with pytest.raises(RuntimeError):
+            record_into(tmp_path, range(3, 6), shard=9)
+    assert len(list((tmp_path / "recording").glob("*.clips.parquet"))) == 2
+    assert recorded_episodes(tmp_path) == {0, 1, 2}
+    finalize(tmp_path)
+    dataset = Dataset.open(tmp_path)
+    assert dataset.verify() == []
+    assert [digest(dataset.read_episode(k)) for k in range(3)] == [row.sha256 for row in dataset.episodes]
+    assert not (tmp_path / "recording").exists()
+
+
+def test_the_card_tells_what_is_video(recorded: Path):
+    assert "`observation.images.front`, `observation.images.side`: H.264 video" in (recorded / "README.md").read_text()
 
 
 def test_statistics_of_large_arrays(recorded: Path):
