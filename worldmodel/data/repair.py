@@ -19,7 +19,8 @@ from worldmodel.data.files import lock, read_json
 from worldmodel.data.gather import Part, gather
 from worldmodel.data.leftovers import finish_recording, leftovers, shards_waiting
 from worldmodel.data.meta import content_files, licence_of, write_meta
-from worldmodel.data.recheck import Verdict, recheck
+from worldmodel.data.recheck import recheck
+from worldmodel.data.recheck_file import Verdict
 from worldmodel.data.salvage import Remains, read_remains
 from worldmodel.data.swap import finish, interrupted, new_folder, put_aside, stage, swap
 from worldmodel.data.writer import LOCK
@@ -97,7 +98,7 @@ def repair(
         elif _renumbers(remains, verdict):
             _replace(remains, verdict, done, dry_run, delete)
         else:
-            _mend(remains, done, dry_run, delete)
+            _mend(remains, verdict, done, dry_run, delete)
         if out is None:
             _sweep(root, done, dry_run, scratch)
     if not aloof and shards_waiting(root) and not done.dropped:
@@ -141,14 +142,13 @@ def _replace(remains: Remains, verdict: Verdict, done: Repair, dry_run: bool, de
         done.aside = root / to
 
 
-def _mend(remains: Remains, done: Repair, dry_run: bool, delete: bool) -> None:
+def _mend(remains: Remains, verdict: Verdict, done: Repair, dry_run: bool, delete: bool) -> None:
     """Make those derived files anew that are not what follows from the episodes."""
     root = remains.root
-    bad = bad_derived(remains)
+    bad = bad_derived(remains, verdict.sums)
     done.notes += [note for _, note in bad]
     names = [name for name, _ in bad] + [str(path.relative_to(root)) for path in remains.damaged]
-    checksums = any("checksum differs" in note for note in done.notes)
-    if dry_run or not (names or checksums or remains.notes):
+    if dry_run or not (names or remains.notes):
         return
     to = _aside(root)
     for name in names:
@@ -156,7 +156,7 @@ def _mend(remains: Remains, done: Repair, dry_run: bool, delete: bool) -> None:
             put_aside(root, name, to)
     if (root / to).exists():
         done.aside = root / to
-    write_derived(remains, {*names, CHECKSUMS} if checksums else set(names))
+    write_derived(remains, set(names))
 
 
 def _sweep(root: Path, done: Repair, dry_run: bool, scratch: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+import video_world
 from tiny_world import SPEC, assert_same, make_episode, record_into
 
 from worldmodel.data import Dataset, DatasetWriter, finalize
@@ -144,6 +145,26 @@ def test_a_merge_that_failed_or_was_killed_can_be_run_again(root: Path, tmp_path
     leftover.mkdir(parents=True)
     merge([root, other], tmp_path / "out")
     assert Dataset.open(tmp_path / "out").num_episodes == 11 and not leftover.exists()
+
+
+def test_films_are_copied_as_they_are(tmp_path: Path):
+    for name, ks in (("a", range(0, 2)), ("b", range(2, 4))):
+        with DatasetWriter(tmp_path / name, video_world.SPEC, fps=video_world.FPS) as writer:
+            for k in ks:
+                writer.add(video_world.make_episode(k))
+        finalize(tmp_path / name)
+    merge([tmp_path / "a", tmp_path / "b"], tmp_path / "out")
+    got, a, b = (Dataset.open(tmp_path / name) for name in ("out", "a", "b"))
+    assert got.verify() == [] and len(got.video_files) == 4
+    for place, (source, i) in enumerate([(a, 0), (a, 1), (b, 0), (b, 1)]):
+        assert_same(got.read_episode(place), source.read_episode(i))
+    for ours, theirs in (("000", a), ("001", b)):
+        name = "videos/observation.images.front/chunk-000/file-{}.mp4"
+        assert (tmp_path / "out" / name.format(ours)).read_bytes() == (theirs.root / name.format("000")).read_bytes()
+    with DatasetWriter(tmp_path / "out", video_world.SPEC, fps=video_world.FPS) as writer:
+        writer.add(video_world.make_episode(4))
+    finalize(tmp_path / "out")
+    assert Dataset.open(tmp_path / "out").verify() == []
 
 
 def test_damage_does_not_get_a_new_checksum(root: Path, tmp_path: Path):

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import video_world
 from tiny_world import SPEC, assert_same, make_episode, record_into
 
 from worldmodel.data import Dataset, DatasetWriter, finalize
@@ -177,7 +178,11 @@ def test_a_checksum_of_the_damage_does_not_hide_it(three: Path, damage: str):
 
 
 KEEPING: dict[str, tuple[Callable[[Path], object], str]] = {
-    "wrong checksum": (lambda root: edit(root / SECOND, "action", lambda v: v), "checksum differs, but every episode"),
+    "wrong checksum": (lambda root: edit(root / SECOND, "action", lambda v: v), "file-001.parquet differs, but every episode"),
+    "wrong checksum of the rows": (
+        lambda root: pq.write_table(pq.read_table(root / ROWS[2]), root / ROWS[2], compression="gzip"),
+        "file-002.parquet differs, but",
+    ),
     "wrong dtype": (
         lambda root: edit(root / SECOND, "action", lambda v: v, pa.list_(pa.float64(), 2)),
         "made anew of the 3 of its 3",
@@ -363,6 +368,31 @@ def test_what_is_beyond_repair_is_one_line_and_changes_nothing(three: Path, dama
 
 class Killed(BaseException):
     pass
+
+
+def test_missing_and_spoiled_video(tmp_path: Path):
+    """Two cameras' worth of clips in two video files: only the episodes of the bad one go."""
+    root = tmp_path / "films"
+    for first in (0, 2):
+        with DatasetWriter(root, video_world.SPEC, fps=video_world.FPS) as writer:
+            for k in range(first, first + 2):
+                writer.add(video_world.make_episode(k))
+        finalize(root)
+    whole = Dataset.open(root)
+    files = sorted(whole.video_files)
+    films = [whole.read_episode(i) for i in range(4)]
+    lost = [i for i, row in enumerate(whole.episodes) if any(place.file == files[-1] for place in row.videos.values())]
+    assert 0 < len(lost) < 4
+    shutil.copytree(root, tmp_path / "spoiled")
+    (root / files[-1]).unlink()
+    truncate(tmp_path / "spoiled" / files[-1])
+    for folder in (root, tmp_path / "spoiled"):
+        done = repair(folder)
+        assert [index for index, _ in done.dropped] == lost
+        got = Dataset.open(folder)
+        assert got.verify() == [] and not repair(folder).needed
+        for place, k in enumerate(k for k in range(4) if k not in lost):
+            assert_same(got.read_episode(place), films[k])
 
 
 @pytest.mark.parametrize("step", range(12))

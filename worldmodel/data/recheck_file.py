@@ -1,0 +1,194 @@
+"""Which episodes of one data file read back as they were written.
+
+A file whose checksum holds is believed, but for its numbers. Of any other, every episode is read and its digest compared;
+where more than the checksum is wrong, the good ones are written into a new file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from worldmodel.data.dataset import Dataset
+from worldmodel.data.episodes_table import EpisodeRow
+from worldmodel.data.features import PICTURES, arrow_schema
+from worldmodel.data.files import LocalFolder, inside, one_line, read_rows, reading, sha256_of
+from worldmodel.data.footers import footer
+from worldmodel.data.frames import columns_of, digest, to_table
+from worldmodel.errors import DataError
+
+
+@dataclass
+class Verdict:
+    """What is good, and where it is."""
+
+    places: list[int] = field(default_factory=list)
+    """Places of the good episodes in `Remains.rows`."""
+    files: list[Path] = field(default_factory=list)
+    """Data file of each: one of the dataset, or one made anew in the scratch folder."""
+    offsets: list[int] = field(default_factory=list)
+    """Number of its first row in that file."""
+    dropped: list[tuple[int, str]] = field(default_factory=list)
+    """Episodes that are damaged, and why."""
+    notes: list[str] = field(default_factory=list)
+    """A line for each file that is not what was written."""
+    damaged: list[Path] = field(default_factory=list)
+    """The dataset's files that are not whole."""
+    sums: dict[str, str] = field(default_factory=dict)
+    """File -> its SHA-256 as it is now; of files that can be read."""
+
+    def sum_of(self, root: Path, name: str) -> str:
+        """SHA-256 of a file, computed once; empty when it cannot be read."""
+        if name not in self.sums:
+            try:
+                self.sums[name] = sha256_of(inside(root, name))
+            except DataError:
+                return ""
+        return self.sums[name]
+
+
+class PatchedFolder(LocalFolder):
+    """The dataset's folder, in which some files are replaced by others."""
+
+    def __init__(self, root: Path):
+        super().__init__(root)
+        self.instead: dict[str, Path] = {}
+
+    def path(self, relative: str) -> Path:
+        return self.instead.get(relative) or super().path(relative)
+
+
+class FileCheck:
+    """One data file and its episodes."""
+
+    def __init__(self, dataset: Dataset, folder: PatchedFolder, file: str, places: list[int], scratch: Path):
+        self.dataset, self.folder, self.file, self.places = dataset, folder, file, places
+        self.scratch = scratch
+        self.rows = [dataset.episodes[place] for place in places]
+        self.schema = arrow_schema(dataset.features)
+
+    def check(self, trusted: dict[str, str], videos: dict[str, bool], verdict: Verdict) -> None:
+        """Add what is good of it, and what is not, to the verdict."""
+        try:
+            path = self.folder.path(self.file)
+            with reading(path):
+                num_rows = footer(path).num_rows
+            self.start = self._start(path, num_rows)
+            self.dataset.data_files[self.file] = range(self.start, self.start + num_rows)
+            known = self.file in trusted and verdict.sum_of(self.dataset.root, self.file) == trusted[self.file]
+            if known and all(videos[place.file] for row in self.rows for place in row.videos.values()) and self._numbers_hold():
+                self._keep(verdict, path, [row.first_frame - self.start for row in self.rows])
+                return
+            source = self._with_right_types(path)
+        except DataError as error:
+            why = f"{self.file}: {_short(error, self.file)}"
+            verdict.dropped += [(row.episode_index, why) for row in self.rows]
+            verdict.notes.append(why)
+            verdict.damaged.append(self.dataset.root / self.file)
+            return
+        self._check_each(path, source, num_rows, verdict)
+
+    def _check_each(self, path: Path, source: Path, num_rows: int, verdict: Verdict) -> None:
+        """Read every episode; the good ones go into a new file, which is used when they are not all or not exact."""
+        good: list[int] = []
+        exact = source == path and num_rows == sum(row.length for row in self.rows)
+        new = self.scratch / f"{self.places[0]:09d}.parquet"
+        new.parent.mkdir(parents=True, exist_ok=True)
+        with pq.ParquetWriter(new, self.schema, use_dictionary=False) as writer:  # type: ignore[arg-type]
+            for place, row in zip(self.places, self.rows, strict=True):
+                try:
+                    table = self._read(place)
+                    exact = exact and self._is_exact(path, row, table)
+                except DataError as error:
+                    verdict.dropped.append((row.episode_index, _short(error, self.file)))
+                    continue
+                writer.write_table(table)
+                good.append(place)
+        if exact and len(good) == len(self.places):
+            new.unlink()
+            self._keep(verdict, path, [row.first_frame - self.start for row in self.rows])
+            return
+        verdict.notes.append(f"{self.file} is made anew of the {len(good)} of its {len(self.places)} episodes that are whole")
+        verdict.damaged.append(self.dataset.root / self.file)
+        self.places = good
+        lengths = np.array([self.dataset.episodes[place].length for place in good], np.int64)
+        self._keep(verdict, new, (np.cumsum(lengths) - lengths).tolist())
+
+    def _read(self, place: int) -> pa.Table:
+        """The rows of an episode as they were written. DataError when they are not."""
+        row, dataset = self.dataset.episodes[place], self.dataset
+        episode = dataset.read_episode(place)
+        if digest(episode) != row.sha256:
+            raise DataError("it reads back otherwise than it was written")
+        table = to_table(columns_of(episode, dataset.spec), dataset.features, row.episode_index, dataset.fps)
+        index = pa.array(row.first_frame + np.arange(row.length))
+        return table.set_column(table.schema.get_field_index("index"), table.schema.field("index"), index)
+
+    def _is_exact(self, path: Path, row: EpisodeRow, table: pa.Table) -> bool:
+        """Whether the file holds these very rows; pictures have been compared, and tasks are numbered anew when need be."""
+        numbers = [name for name in self._numbers() if name != "task_index"]
+        there = read_rows(path, row.first_frame - self.start, row.length, numbers)
+        return there.select(numbers).equals(table.select(numbers).combine_chunks()) or all(
+            there.column(name).combine_chunks().equals(table.column(name).combine_chunks()) for name in numbers
+        )
+
+    def _numbers_hold(self) -> bool:
+        """Whether every number of a believed file is what its column says, and in its place."""
+        try:
+            for row, (_, values) in zip(self.rows, self._batches(), strict=True):
+                if (values["index"] != row.first_frame + np.arange(row.length)).any():
+                    return False
+                if (values["episode_index"] != row.episode_index).any():
+                    return False
+        except DataError:
+            return False
+        return footer(self.folder.path(self.file)).num_rows == sum(row.length for row in self.rows)
+
+    def _batches(self) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
+        longest = max(row.length for row in self.rows)
+        return self.dataset.select(self.places).frames(self._numbers(), batch_size=longest)
+
+    def _numbers(self) -> list[str]:
+        return [name for name, feature in self.dataset.features.items() if feature["dtype"] not in PICTURES]
+
+    def _start(self, path: Path, num_rows: int) -> int:
+        """Index in the dataset of the file's first row."""
+        first = min(row.first_frame for row in self.rows)
+        if num_rows == sum(row.length for row in self.rows):
+            return first
+        index = read_rows(path, 0, 1, ["index"]).column("index")[0].as_py()  # the row of its first episode may be lost
+        return index if isinstance(index, int) and 0 <= index <= first else first
+
+    def _with_right_types(self, path: Path) -> Path:
+        """The file, or a copy in which columns of other types are cast: the digests tell whether that was right."""
+        with reading(path):
+            file = pq.ParquetFile(path)
+            missing = sorted(set(self.schema.names) - set(file.schema_arrow.names))
+            if missing:
+                raise DataError(f"it has no column {missing[0]!r}")
+            if all(file.schema_arrow.field(name).type == self.schema.field(name).type for name in self.schema.names):
+                return path
+            cast = self.scratch / f"{self.places[0]:09d}-cast.parquet"
+            cast.parent.mkdir(parents=True, exist_ok=True)
+            with pq.ParquetWriter(cast, self.schema, use_dictionary=False) as writer:  # type: ignore[arg-type]
+                for group in range(file.num_row_groups):
+                    writer.write_table(file.read_row_group(group).select(self.schema.names).cast(self.schema))
+        self.folder.instead[self.file] = cast
+        return cast
+
+    def _keep(self, verdict: Verdict, path: Path, offsets: list[int]) -> None:
+        verdict.places += self.places
+        verdict.files += [path] * len(self.places)
+        verdict.offsets += offsets
+
+
+def _short(error: DataError, file: str) -> str:
+    """What an error says, without the path that it begins with."""
+    text = one_line(error)
+    _, found, rest = text.partition(file)
+    return (rest if found else text).strip(": ").removeprefix("is damaged: ") or text
