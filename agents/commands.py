@@ -99,7 +99,7 @@ def train(command: arguments.Train, screen: Screen) -> int:
             found = measure(config, command.data, run_dir, progress)
         for sweeps in range(3):
             if not math.isnan(error := found.get(f"position_cm_{sweeps}", math.nan)):
-                screen.say(f"the head finds objects to {error:.1f} cm {_when(sweeps)}")
+                screen.say(f"the head finds objects to {error:.1f} cm {_when(sweeps * config.data.frame_skip)}")
     else:
         screen.say("not measured: data.val_fraction is 0, there are no episodes to measure on")
     screen.say(f"run: {run_dir}")
