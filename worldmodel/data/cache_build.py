@@ -158,7 +158,7 @@ def _fill_by_workers(
             pipe = subprocess.PIPE
             worker = stack.enter_context(subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment))
             stack.callback(worker.kill)
-            threads.append(threading.Thread(target=_serve, args=(worker, text, waiting, answers), daemon=True))
+            threads.append(threading.Thread(target=_serve, args=(ds, columns, worker, text, waiting, answers), daemon=True))
         for thread in threads:
             thread.start()
         done, working = 0, num_workers
@@ -173,7 +173,14 @@ def _fill_by_workers(
             thread.join()
 
 
-def _serve(worker: subprocess.Popen[str], job: str, waiting: queue.SimpleQueue, answers: queue.SimpleQueue) -> None:
+def _serve(
+    ds: Dataset,
+    columns: dict[str, str],
+    worker: subprocess.Popen[str],
+    job: str,
+    waiting: queue.SimpleQueue,
+    answers: queue.SimpleQueue,
+) -> None:
     """Hand pieces to one worker; what it answers goes to the builder: frames done, an error, None at the end."""
     assert worker.stdin is not None and worker.stdout is not None
     try:
@@ -183,14 +190,26 @@ def _serve(worker: subprocess.Popen[str], job: str, waiting: queue.SimpleQueue, 
                 first, stop, row = waiting.get_nowait()
             except queue.Empty:
                 break
+            _fetch(ds, columns, first, stop)
             worker.stdin.write(f"{first} {stop} {row}\n")
             worker.stdin.flush()
             answer = json.loads(worker.stdout.readline())
             answers.put(answer.get("error") or answer["done"])
         worker.stdin.close()
         answers.put(None)
+    except DataError as error:
+        answers.put(one_line(error))
     except (OSError, ValueError) as error:  # it was killed, or could not begin
         answers.put(f"a process that was building the cache has ended ({one_line(error)}); build it again")
+
+
+def _fetch(ds: Dataset, columns: dict[str, str], first: int, stop: int) -> None:
+    """See to it that the files of these episodes are on this machine, where a worker finds them."""
+    stored = [ds.layout.stored[column] for column in columns.values() if column in ds.layout.stored]
+    videos = [name for name, feature in stored if feature["dtype"] == "video"]
+    for row in ds.episodes[first:stop]:
+        for file in (row.file, *(row.videos[name].file for name in videos)):
+            ds.folder.path(file)
 
 
 def _pieces(lengths: list[int]) -> Iterator[tuple[int, int, int]]:

@@ -1,11 +1,12 @@
-"""Windows read from the shards, for data that is larger than a cache may be: shuffled through a bounded buffer of episodes.
+"""Windows read from the shards, for data that is larger than a cache may be: shuffled through a bounded buffer of pieces.
 
-They are the same windows under the same numbers as those of `Windows`. What differs is the order in which an epoch takes
-them: files are shuffled, episodes within each file, and windows within what the buffer holds, so that an episode is read
-once an epoch and dropped when its last window is taken. That order follows from the seed and the epoch's number alone. A
-run is resumed from one number; what it costs is to read the episodes of one buffer again.
+A piece is an episode, or a part of a long one. They are the same windows under the same numbers as those of `Windows`. What
+differs is the order in which an epoch takes them: files are shuffled, pieces within each file, and windows within what the
+buffer holds, so that a piece is read once an epoch and dropped when its last window is taken. That order follows from the
+seed and the epoch's number alone. A run is resumed from one number; what it costs is to read one buffer again, piece by piece
+as they are needed.
 
-B batch   T frames in a window   k frame skip   W windows   E episodes
+B batch   T frames in a window   k frame skip   W windows   P pieces
 """
 
 from __future__ import annotations
@@ -17,22 +18,26 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 import torch
 
-from worldmodel.data.cache_build import columns_of, read_frames
+from worldmodel.data.cache_build import columns_of
 from worldmodel.data.dataset import Dataset
 from worldmodel.data.features import LABEL
+from worldmodel.data.frame_reader import FrameReader
 from worldmodel.data.index import Split, WindowIndex
 from worldmodel.errors import ConfigError
 from worldmodel.framing import Framing
 from worldmodel.types import Window
 
+PIECE_FRAMES = 512
+"""Frames of a piece, about: a longer episode is read in parts."""
+
 Frames = dict[str, np.ndarray]
-"""Array, named as in a cache -> (frames of the episode, ...)."""
+"""Array, named as in a cache -> (frames of the piece, ...)."""
 
 
 class StreamedWindows:
     """All windows of `num_frames` frames of one split, read from the shards when they are asked for.
 
-    Any windows may be asked for, but only in the order of `order` is each episode read once.
+    Any windows may be asked for, but only in the order of `order` is each piece read once.
 
     Args:
         ds: the dataset.
@@ -44,12 +49,12 @@ class StreamedWindows:
         labels: whether batches carry the labels.
         frame_skip: k, steps between two frames of a window; the k actions between them are one block of k * A numbers.
         image_size: height and width of the pictures [px], averaged by area; None keeps them as recorded.
-        buffer_windows: windows whose episodes are kept in memory at once.
+        buffer_windows: windows whose pieces are kept in memory at once.
         num_threads: threads that read and decode.
 
     Attributes:
         spec: the world that was recorded, with its pictures at the size that they have here.
-        num_reads: episodes read so far, those read again included.
+        num_reads: pieces read so far, those read again included.
 
     Raises:
         ConfigError: a setting that makes no sense.
@@ -90,8 +95,12 @@ class StreamedWindows:
             source=str(ds.root),
         )
         self.num_reads = 0
-        self._columns, self._image_size = columns, image_size
-        self._counts = np.bincount(self.index.episode, minlength=ds.num_episodes)  # (E,) windows of each episode
+        self._columns, self._framing = columns, Framing(image_size=image_size)
+        before = np.searchsorted(self.index.episode, self.index.episode)  # (W,) first window of the same episode
+        begins = (np.arange(self.num_windows) - before) % max(1, PIECE_FRAMES // stride) == 0
+        self._piece = np.cumsum(begins) - 1  # (W,)
+        self._counts = np.bincount(self._piece)  # (P,) windows of each piece
+        self._first = np.flatnonzero(begins)  # (P,) its first window
         self._buffer = buffer_windows
         self._held: OrderedDict[int, Future[Frames]] = OrderedDict()
         self._num_held = 0
@@ -104,28 +113,28 @@ class StreamedWindows:
         return len(self.index)
 
     def order(self, seed: int, epoch: int) -> np.ndarray:
-        """Every window once, (W,), so that at no place the episodes of more than `buffer_windows` windows are in use."""
+        """Every window once, (W,), so that at no place the pieces of more than `buffer_windows` windows are in use."""
         rng = np.random.default_rng([seed, epoch])
-        used = np.flatnonzero(self._counts)
-        files = np.unique([self.ds.episodes[i].file for i in used], return_inverse=True)[1]
-        episodes = used[np.lexsort((rng.permutation(len(used)), rng.permutation(files.max() + 1)[files]))]
-        # Each episode begins to be used at a place, and its windows come within half a buffer after that. The first half
-        # buffer's episodes all begin at once.
+        files = np.unique([self.ds.episodes[i].file for i in self.index.episode[self._first]], return_inverse=True)[1]
+        pieces = np.lexsort((rng.permutation(len(files)), rng.permutation(files.max() + 1)[files]))
+        # Each piece begins to be used at a place, and its windows come within half a buffer after that. The pieces of the
+        # first half buffer all begin at once.
         half = self._buffer // 2
-        begin = np.empty(self.ds.num_episodes)
-        begin[episodes] = np.maximum(np.cumsum(self._counts[episodes]) - self._counts[episodes] - half, 0)
-        return np.argsort(begin[self.index.episode] + rng.uniform(0, half, self.num_windows), kind="stable")
+        begin = np.empty(len(pieces))
+        begin[pieces] = np.maximum(np.cumsum(self._counts[pieces]) - self._counts[pieces] - half, 0)
+        return np.argsort(begin[self._piece] + rng.uniform(0, half, self.num_windows), kind="stable")
 
     def prepare(self, indices: np.ndarray) -> None:
-        """Begin to read the episodes of the windows at `indices`, (B,), in the background."""
-        for episode in dict.fromkeys(self.index.episode[indices].tolist()):
-            self._frames(episode)
+        """Begin to read the pieces of the windows at `indices`, (B,), in the background."""
+        for piece in dict.fromkeys(self._piece[indices].tolist()):
+            self._frames(piece)
 
     def batch(self, indices: np.ndarray) -> Window:
         """The windows at `indices` (B,): pixels stay uint8, actions are (B, T - 1, k * A)."""
-        episode, offset = self.index.episode[indices], self.index.offset[indices]
-        futures = {number: self._frames(number) for number in dict.fromkeys(episode.tolist())}
-        parts = [futures[number].result() for number in episode.tolist()]
+        pieces = self._piece[indices]
+        futures = {number: self._frames(number) for number in dict.fromkeys(pieces.tolist())}
+        parts = [futures[number].result() for number in pieces.tolist()]
+        offset = self.index.offset[indices] - self.index.offset[self._first[pieces]]  # within the piece
         frames = offset[:, None] + np.arange(self.num_frames) * self.frame_skip  # (B, T)
 
         def gathered(name: str) -> torch.Tensor:
@@ -138,28 +147,34 @@ class StreamedWindows:
             observations={key: gathered(key) for key in self.keys},
             actions=torch.from_numpy(actions.reshape(len(actions), self.num_frames - 1, width)),
             labels={name.removeprefix(LABEL): gathered(name) for name in self._columns if name.startswith(LABEL)},
-            episode_index=torch.from_numpy(episode),
-            frame_index=torch.from_numpy(offset),
+            episode_index=torch.from_numpy(self.index.episode[indices]),
+            frame_index=torch.from_numpy(self.index.offset[indices]),
         )
 
     def close(self) -> None:
         """Stop reading. Closing twice is harmless."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def _frames(self, episode: int) -> Future[Frames]:
-        """The frames of an episode, read or being read; the longest unused ones make room for it."""
+    def _frames(self, piece: int) -> Future[Frames]:
+        """The frames of a piece, read or being read; the longest unused ones make room for it."""
         with self._lock:
-            if episode in self._held:
-                self._held.move_to_end(episode)
-                return self._held[episode]
-            self._num_held += int(self._counts[episode])
+            if piece in self._held:
+                self._held.move_to_end(piece)
+                return self._held[piece]
+            self._num_held += int(self._counts[piece])
             while self._held and self._num_held > self._buffer:
                 dropped, _ = self._held.popitem(last=False)
                 self._num_held -= int(self._counts[dropped])
-            self._held[episode] = self._pool.submit(self._read, episode)
+            self._held[piece] = self._pool.submit(self._read, piece)
             self.num_reads += 1
-            return self._held[episode]
+            return self._held[piece]
 
-    def _read(self, episode: int) -> Frames:
-        pieces = [values for _, values in read_frames(self.ds.select([episode]), self._columns, self._image_size)]
-        return pieces[0] if len(pieces) == 1 else {name: np.concatenate([p[name] for p in pieces]) for name in pieces[0]}
+    def _read(self, piece: int) -> Frames:
+        first = self._first[piece]
+        last = first + self._counts[piece] - 1
+        row = self.ds.episodes[self.index.episode[first]]
+        begin, end = int(self.index.offset[first]), int(self.index.offset[last]) + self.index.span + 1
+        with FrameReader(self.ds.folder, self.ds.layout, self.ds.whole.data_files) as reader:
+            values = reader.read(row, list(dict.fromkeys(self._columns.values())), begin, end)
+        named = {name: values[column] for name, column in self._columns.items()}
+        return self._framing.pictures(named, self.ds.spec)

@@ -11,7 +11,7 @@ import pytest
 import torch
 from tiny_world import record_into
 
-from worldmodel.data import Batches, Dataset, FrameCache, ShuffledSampler, StreamedWindows, Windows, finalize
+from worldmodel.data import Batches, Dataset, FrameCache, ShuffledSampler, StreamedWindows, Windows, finalize, stream
 from worldmodel.errors import ConfigError, DataError
 from worldmodel.types import Window
 
@@ -107,6 +107,18 @@ def test_no_more_than_the_buffer_is_in_use_and_every_episode_is_read_once(many: 
     for start in range(0, len(order), 5):
         windows.batch(order[start : start + 5])
     assert windows.num_reads == np.count_nonzero(counts)
+
+
+def test_a_long_episode_is_read_in_pieces(many: Dataset, monkeypatch: pytest.MonkeyPatch):
+    cached = Windows(FrameCache.build(many, KEYS), 2, split="all", labels=True, frame_skip=2)
+    monkeypatch.setattr(stream, "PIECE_FRAMES", 2)
+    windows = StreamedWindows(many, KEYS, 2, split="all", labels=True, frame_skip=2, buffer_windows=24)
+    order = windows.order(seed=1, epoch=0)
+    assert sorted(order) == list(range(cached.num_windows))
+    for start in range(0, len(order), 7):
+        assert_same(windows.batch(order[start : start + 7]), cached.batch(order[start : start + 7]))
+    in_episodes = np.bincount(windows.index.episode)
+    assert windows.num_reads == np.sum(-(-in_episodes // 2)) > np.count_nonzero(in_episodes)
 
 
 def test_neighbours_in_the_stream_come_from_many_episodes(many: Dataset):
