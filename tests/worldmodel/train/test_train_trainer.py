@@ -18,6 +18,7 @@ import torch
 import train_fakes
 from train_fakes import CONFIG, KILLED, FakeModel, FakeWindows, make_trainer, objective
 
+from worldmodel.data import Batches, JoinedWindows, MixtureSampler
 from worldmodel.errors import CheckpointError, ConfigError, DataError, MismatchError, WorldModelError
 from worldmodel.train.logging import read_metrics
 from worldmodel.train.state import STATE, load_state
@@ -113,6 +114,23 @@ def test_ctrl_c_saves_and_resuming_ends_on_the_same_bits(tmp_path, straight, upd
     ours, theirs = load_state(tmp_path / "run"), load_state(tmp_path / "straight")
     assert ours is not None and theirs is not None and ours.sampler == theirs.sampler
     assert all(torch.equal(value, theirs.tensors[name]) for name, value in ours.tensors.items())
+
+
+def mixed_batches() -> Batches:
+    joined = JoinedWindows([FakeWindows(20), FakeWindows(13, seed=5)])
+    return Batches(joined, MixtureSampler(joined, [1, 2], CONFIG.batch_size, CONFIG.seed))
+
+
+def test_batches_that_somebody_else_chose_are_resumed_on_the_same_bits(tmp_path):
+    straight = make_trainer(tmp_path / "straight", windows_train=mixed_batches())
+    straight.fit()
+    stop = StopAfter(6, lambda: signal.raise_signal(signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt, match="stopped after update 7"):
+        make_trainer(tmp_path / "run", windows_train=mixed_batches(), objective=stop).fit()
+    resumed = make_trainer(tmp_path / "run", model=FakeModel(seed=9), windows_train=mixed_batches())
+    resumed.fit(resume=True)
+    assert same_bits(straight.model, resumed.model)
+    assert curves(tmp_path / "straight") == curves(tmp_path / "run")
 
 
 def test_sigterm_saves_too(tmp_path):
