@@ -26,10 +26,12 @@ from worldmodel.data.episodes_table import EpisodeRow
 from worldmodel.data.index import WindowIndex, in_validation
 from worldmodel.data.mixture import JoinedWindows, MixtureSampler
 from worldmodel.data.sampler import ShuffledSampler
+from worldmodel.data.shards import recorded_episodes
 from worldmodel.data.stream import StreamedWindows
 from worldmodel.data.video import VideoConfig
 from worldmodel.data.windows import Windows
-from worldmodel.data.writer import DatasetWriter, recorded_episodes, require_free
+from worldmodel.data.world import require_free
+from worldmodel.data.writer import DatasetWriter
 
 __all__ = [
     "BatchSource",

@@ -8,9 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +31,11 @@ from worldmodel.data.features import (
     Feature,
 )
 from worldmodel.data.files import PART, lock, publish, publish_json, read_json, read_parquet, reading, sha256_of
-from worldmodel.data.video import ClipJoiner, feature_info
-from worldmodel.data.writer import FEATURES_KEY, LOCK, RECORDING, clips_of, frames_of, read_world, shard_rows, write_row_groups
+from worldmodel.data.joining import Recorded, numbered, write_data, write_videos
+from worldmodel.data.shards import FEATURES_KEY, RECORDING, shard_rows
+from worldmodel.data.tasks import read_tasks, tasks_table
+from worldmodel.data.video import feature_info
+from worldmodel.data.world import LOCK, read_world
 from worldmodel.errors import DataError
 from worldmodel.types import WorldSpec
 
@@ -45,18 +45,6 @@ FILE_MB = 64
 """A data file is closed once it holds this much [MB]."""
 VIDEO_MB = 200
 """A video file is closed once it holds this much [MB]."""
-
-
-@dataclass(frozen=True)
-class _Recorded:
-    """One episode in a shard."""
-
-    row: pa.Table
-    """Its episode row."""
-    shard: Path
-    """File of the shard's episode rows."""
-    row_group: int
-    """Its place in the shard."""
 
 
 def finalize(root: Path, *, licence: str = "apache-2.0", wait: float = 10.0) -> None:
@@ -89,13 +77,13 @@ def finalize(root: Path, *, licence: str = "apache-2.0", wait: float = 10.0) -> 
             (root / RECORDING).rmdir()
 
 
-def _read_shards(root: Path, before: Dataset | None) -> tuple[list[_Recorded], dict[str, Feature]]:
+def _read_shards(root: Path, before: Dataset | None) -> tuple[list[Recorded], dict[str, Feature]]:
     """The episodes that the dataset does not have yet, dense and in order, and the features that all of them share."""
     first = before.num_episodes if before else 0
     features = None
     if before:  # what finalizing has added to a feature is left out
         features = {name: {k: v for k, v in feature.items() if k != "info"} for name, feature in before.features.items()}
-    found: dict[int, _Recorded] = {}
+    found: dict[int, Recorded] = {}
     for path in shard_rows(root):
         table = read_parquet(path)
         with reading(path):
@@ -105,7 +93,7 @@ def _read_shards(root: Path, before: Dataset | None) -> tuple[list[_Recorded], d
             names = sorted(n for n in theirs.keys() | features.keys() if theirs.get(n) != features.get(n))
             raise DataError(f"{path} has other columns than the rest: {', '.join(names)}; record them into their own dataset")
         for place, index in enumerate(table.column("episode_index").to_pylist()):
-            episode = _Recorded(table.slice(place, 1), path, place)
+            episode = Recorded(table.slice(place, 1), path, place)
             if index in found and _sha256(found[index]) != _sha256(episode):
                 raise DataError(f"episode {index} is recorded twice and differs: {found[index].shard} and {path}; delete one")
             if index >= first:
@@ -117,7 +105,7 @@ def _read_shards(root: Path, before: Dataset | None) -> tuple[list[_Recorded], d
     return [found[index] for index in sorted(found)], features or {}
 
 
-def _sha256(episode: _Recorded) -> str:
+def _sha256(episode: Recorded) -> str:
     return episode.row.column("sha256")[0].as_py()
 
 
@@ -126,7 +114,7 @@ def _publish(
     spec: WorldSpec,
     fps: float,
     features: dict[str, Feature],
-    recorded: list[_Recorded],
+    recorded: list[Recorded],
     before: Dataset | None,
     licence: str,
 ) -> None:
@@ -136,7 +124,7 @@ def _publish(
     ends = np.cumsum(rows.column("length").to_numpy()) + (before.num_frames if before else 0)
     starts = ends - rows.column("length").to_numpy()
     next_file = _num_files(root, before, "data")
-    file_indices = _write_data(root, recorded, starts, tasks, next_file)
+    file_indices = write_data(root, recorded, starts, tasks, next_file, FILE_MB * 1e6)
     episodes_file = _num_files(root, before, "meta/episodes")
     places = {
         "data/chunk_index": file_indices // CHUNK_FILES,
@@ -149,19 +137,19 @@ def _publish(
     videos = video_columns(features)
     for column in videos:
         number = _num_files(root, before, f"videos/{column}")
-        places |= _write_videos(root, column, recorded, fps, number)
+        places |= write_videos(root, column, recorded, fps, number, VIDEO_MB * 1e6)
     for name, values in places.items():
         rows = rows.append_column(name, pa.array(values))
-    publish(root / _path(EPISODES_PATH, episodes_file), lambda path: pq.write_table(rows, path))
+    publish(root / numbered(EPISODES_PATH, episodes_file), lambda path: pq.write_table(rows, path))
 
     num_episodes = len(recorded) + (before.num_episodes if before else 0)
-    publish(root / TASKS, lambda path: pq.write_table(_tasks_table(tasks), path))
+    publish(root / TASKS, lambda path: pq.write_table(tasks_table(tasks), path))
     stats = merged_stats(root, num_episodes, features)
     publish_json(root / STATS, {name: {key: value.tolist() for key, value in of.items()} for name, of in stats.items()})
-    new_files = {_path(DATA_PATH, int(i)) for i in file_indices} | {_path(EPISODES_PATH, episodes_file)}
+    new_files = {numbered(DATA_PATH, int(i)) for i in file_indices} | {numbered(EPISODES_PATH, episodes_file)}
     for column in videos:
         numbers = places[f"videos/{column}/chunk_index"] * CHUNK_FILES + places[f"videos/{column}/file_index"]
-        new_files |= {_path(VIDEO_PATH, int(number), column) for number in numbers}
+        new_files |= {numbered(VIDEO_PATH, int(number), column) for number in numbers}
     checksums = read_json(root / CHECKSUMS) if before else {}
     publish_json(root / CHECKSUMS, checksums | {name: sha256_of(root / name) for name in sorted(new_files)})
     publish_json(root / INFO, new_info(spec, fps, features, num_episodes, int(ends[-1]), len(tasks)))
@@ -169,101 +157,12 @@ def _publish(
     logger.info("%s holds %d episodes, %d frames", root, num_episodes, ends[-1])
 
 
-def _write_data(root: Path, recorded: list[_Recorded], starts: np.ndarray, tasks: dict[str, int], next_file: int) -> np.ndarray:
-    """Copy the frames into data files of the dataset; the file index of each episode."""
-
-    shard = _shards()
-
-    def tables() -> Iterator[pa.Table]:
-        for episode, start in zip(recorded, starts, strict=True):
-            path = frames_of(episode.shard)
-            with reading(path):
-                table = shard(path).read_row_group(episode.row_group)
-                length = episode.row.column("length")[0].as_py()
-                if len(table) != length:
-                    raise DataError(f"{path} is damaged: {len(table)} frames; expected {length}")
-                task = tasks[episode.row.column("tasks")[0].as_py()[0]]
-                table = _replace(table, "index", start + np.arange(length))
-                yield _replace(table, "task_index", np.full(length, task))
-
-    file_indices: list[int] = []
-    batch: list[pa.Table] = []
-    size = 0
-    for table in tables():
-        batch.append(table)
-        file_indices.append(next_file)
-        size += table.nbytes
-        if size >= FILE_MB * 1e6:
-            _write_file(root, next_file, batch)
-            batch, size, next_file = [], 0, next_file + 1
-    if batch:
-        _write_file(root, next_file, batch)
-    return np.array(file_indices)
-
-
-def _shards() -> Callable[[Path], pq.ParquetFile]:
-    """Opens files of shards, and keeps some open: writers take turns, so neighbouring episodes lie in different shards."""
-    return lru_cache(maxsize=32)(pq.ParquetFile)
-
-
-def _write_videos(root: Path, column: str, recorded: list[_Recorded], fps: float, number: int) -> dict[str, np.ndarray]:
-    """Join the clips of a video column into video files from `number` on; the columns of the episode rows that say where."""
-    shard = _shards()
-
-    def clips() -> Iterator[tuple[int, bytes]]:
-        for episode in recorded:
-            path = clips_of(episode.shard)
-            with reading(path):
-                clip = shard(path).read_row_group(episode.row_group, [column]).column(column)[0].as_py()
-            yield episode.row.column("length")[0].as_py(), clip
-
-    joiner, times, numbers = ClipJoiner(clips(), fps, VIDEO_MB * 1e6), [], []
-    while joiner.more():
-        written: list[tuple[float, float]] = []
-        publish(root / _path(VIDEO_PATH, number, column), lambda path, to=written: to.extend(joiner.write(path)))
-        times += written
-        numbers += [number] * len(written)
-        number += 1
-    starts, stops = np.array(times).T
-    files = np.array(numbers)
-    return {
-        f"videos/{column}/chunk_index": files // CHUNK_FILES,
-        f"videos/{column}/file_index": files % CHUNK_FILES,
-        f"videos/{column}/from_timestamp": starts,
-        f"videos/{column}/to_timestamp": stops,
-    }
-
-
-def _write_file(root: Path, number: int, tables: list[pa.Table]) -> None:
-    publish(root / _path(DATA_PATH, number), lambda path: write_row_groups(path, tables))
-
-
-def _replace(table: pa.Table, name: str, values: np.ndarray) -> pa.Table:
-    place = table.schema.get_field_index(name)
-    return table.set_column(place, table.schema.field(place), pa.array(values, pa.int64()))
-
-
-def _tasks(root: Path, recorded: list[_Recorded]) -> dict[str, int]:
+def _tasks(root: Path, recorded: list[Recorded]) -> dict[str, int]:
     """Task in words -> its index: old ones keep theirs, new ones follow in the order of the episodes."""
-    tasks: dict[str, int] = {}
-    if (root / TASKS).exists():
-        table = read_parquet(root / TASKS, ["task", "task_index"])
-        tasks = dict(zip(table.column("task").to_pylist(), table.column("task_index").to_pylist(), strict=True))
+    tasks = read_tasks(root) if (root / TASKS).exists() else {}
     for episode in recorded:
         tasks.setdefault(episode.row.column("tasks")[0].as_py()[0], len(tasks))
     return tasks
-
-
-def _tasks_table(tasks: dict[str, int]) -> pa.Table:
-    """tasks.parquet as pandas writes a frame that is indexed by the task, which is how LeRobot reads it."""
-    table = pa.table({"task_index": pa.array(list(tasks.values()), pa.int64()), "task": pa.array(list(tasks), pa.string())})
-
-    def column(name: str, kind: str, dtype: str) -> dict[str, Any]:
-        return {"name": name, "field_name": name, "pandas_type": kind, "numpy_type": dtype, "metadata": None}
-
-    columns = [column("task_index", "int64", "int64"), column("task", "unicode", "object")]
-    described = {"index_columns": ["task"], "column_indexes": [], "columns": columns, "pandas_version": "2.0.0"}
-    return table.replace_schema_metadata({"pandas": json.dumps(described)})
 
 
 def new_info(
@@ -290,10 +189,6 @@ def new_info(
     }
 
 
-def _path(pattern: str, number: int, video_key: str = "") -> str:
-    return pattern.format(video_key=video_key, chunk_index=number // CHUNK_FILES, file_index=number % CHUNK_FILES)
-
-
 def _num_files(root: Path, before: Dataset | None, folder: str) -> int:
     """Number of files that the dataset has in a folder: the number of the next one."""
     if before is None:
@@ -311,7 +206,7 @@ def _remove_leftovers(root: Path, before: Dataset | None) -> None:
     columns = video_columns(before.features) if before else [path.name for path in (root / "videos").glob("*")]
     places = [(DATA_PATH, "data", ""), (EPISODES_PATH, "meta/episodes", "")]
     for pattern, folder, column in places + [(VIDEO_PATH, f"videos/{column}", column) for column in columns]:
-        kept = {_path(pattern, number, column) for number in range(_num_files(root, before, folder))}
+        kept = {numbered(pattern, number, column) for number in range(_num_files(root, before, folder))}
         for path in (root / folder).glob("chunk-*/file-*.*"):
             if str(path.relative_to(root)) not in kept:
                 path.unlink()

@@ -11,21 +11,21 @@ from typing import Any
 
 import numpy as np
 
-from worldmodel.data.episodes_table import EpisodeRow, merged_stats, read_episodes
-from worldmodel.data.features import BOOKKEEPING, CHECKSUMS, INFO, LABEL, STATS, WORLD, Feature, features_of, sensor_columns
+from worldmodel.data.episodes_table import EpisodeRow, merged_stats
+from worldmodel.data.features import BOOKKEEPING, LABEL, STATS, Feature, sensor_columns
 from worldmodel.data.files import Folder, LocalFolder, one_line, read_json
-from worldmodel.data.foreign import foreign_episodes, foreign_layout, foreign_stats
+from worldmodel.data.foreign import foreign_stats
 from worldmodel.data.frame_reader import FrameReader, Layout
-from worldmodel.data.info import read_info, require_readable
+from worldmodel.data.opening import load
 from worldmodel.data.remote import RemoteFolder, url_of
 from worldmodel.data.statistics import Stats
+from worldmodel.data.summary import summary
 from worldmodel.data.verify import verify
 from worldmodel.data.video import cut_clip
 from worldmodel.data.view import read_view
-from worldmodel.data.writer import read_world, recorded_episodes, shard_rows
 from worldmodel.errors import DataError
 from worldmodel.progress import NoProgress, Progress
-from worldmodel.types import Episode, WorldSpec
+from worldmodel.types import Episode
 
 
 class Dataset:
@@ -68,26 +68,11 @@ class Dataset:
         """
         url = url_of(root)
         if url is not None:
-            return cls._open_folder(RemoteFolder(url, local))
+            return cls(*load(RemoteFolder(url, local)))
         root = Path(root)
         if root.suffix == ".json" and not root.is_dir():
             return cls._open_view(root, local)
-        return cls._open_folder(LocalFolder(root))
-
-    @classmethod
-    def _open_folder(cls, folder: Folder) -> Dataset:
-        root = folder.root
-        _require_dataset(root)
-        info = read_info(root)
-        if not (root / WORLD).exists() and not (root / CHECKSUMS).exists():  # another program's; ours has both
-            layout = foreign_layout(root, info)
-            return cls(folder, info, layout, foreign_episodes(root, info, layout))
-        spec, fps = read_world(root)
-        features = info["features"]
-        require_readable(root / INFO, features)
-        _check_features(root / INFO, features, spec)
-        layout = Layout(spec, fps, features, {name: (name, feature) for name, feature in features.items()})
-        return cls(folder, info, layout, read_episodes(root, info, spec))
+        return cls(*load(LocalFolder(root)))
 
     @classmethod
     def _open_view(cls, path: Path, local: Path | None) -> Dataset:
@@ -246,24 +231,7 @@ class Dataset:
 
     def summary(self) -> dict[str, Any]:
         """What is in it, as plain values: for the card and for whoever inspects it."""
-        steps = self.num_frames - self.num_episodes
-        return {
-            "env_id": self.spec.env_id,
-            "robot": self.spec.robot,
-            "control_mode": self.spec.control_mode,
-            "renderer": self.spec.renderer,
-            "fps": self.fps,
-            "episodes": self.num_episodes,
-            "frames": self.num_frames,
-            "actions": steps,
-            "hours": steps / self.fps / 3600,
-            "success_share": sum(row.success for row in self.episodes) / self.num_episodes,
-            "tasks": sorted({row.instruction for row in self.episodes}),
-            "sensors": {key: f"{sensor.dtype} {list(sensor.shape)}" for key, sensor in self.spec.sensors.items()},
-            "labels": list(self.label_names),
-            "bytes": sum(self.folder.size(name) for name in (*self.data_files, *self.video_files)),
-            "fingerprint": self.fingerprint,
-        }
+        return summary(self)
 
     def shape_of(self, column: str) -> tuple[int, ...]:
         """Shape of one row of a column as it was recorded: () for one number, (1,) for a vector of one number."""
@@ -286,23 +254,3 @@ class Dataset:
             for place in row.videos.values():
                 files[place.file] = max(files.get(place.file, 0.0), place.stop)
         return files
-
-
-def _check_features(path: Path, features: dict[str, Feature], spec: WorldSpec) -> None:
-    """The columns that the world needs are there, with its dtypes and shapes."""
-    for name, expected in features_of(spec, {}).items():
-        got = features.get(name)
-        if got is None:
-            raise DataError(f"{path} has no feature {name!r}")
-        for key in ("dtype", "shape"):
-            if got.get(key) != expected[key]:
-                raise DataError(f"{path}: feature {name!r} has {key} {got.get(key)}; expected {expected[key]}")
-
-
-def _require_dataset(root: Path) -> None:
-    if not root.is_dir():
-        raise DataError(f"{root} is no folder; expected a dataset made by 'worldmodel record'")
-    if not (root / INFO).exists():
-        if shard_rows(root):
-            raise DataError(f"{root} is not finished: {len(recorded_episodes(root))} episodes so far; record again to go on")
-        raise DataError(f"{root} is no dataset: {INFO} is missing; make one with 'worldmodel record'")

@@ -10,8 +10,9 @@ from worldmodel.atomic import PART
 from worldmodel.data.assemble import finalize
 from worldmodel.data.features import INFO
 from worldmodel.data.files import lock, one_line, read_json, read_parquet, reading
+from worldmodel.data.shards import FEATURES_KEY, RECORDING, ROWS, clips_of, frames_of, shard_rows
 from worldmodel.data.swap import STAGE, put_aside
-from worldmodel.data.writer import FEATURES_KEY, LOCK, RECORDING, ROWS, clips_of, frames_of, shard_rows
+from worldmodel.data.world import LOCK
 from worldmodel.errors import DataError
 
 

@@ -23,7 +23,7 @@ from worldmodel.data.recheck import recheck
 from worldmodel.data.recheck_file import Verdict
 from worldmodel.data.salvage import Remains, read_remains
 from worldmodel.data.swap import finish, interrupted, new_folder, put_aside, stage, swap
-from worldmodel.data.writer import LOCK
+from worldmodel.data.world import LOCK
 from worldmodel.errors import DataError
 from worldmodel.progress import Progress
 

@@ -24,7 +24,8 @@ from worldmodel.data.episodes_table import (
 from worldmodel.data.features import DATA_PATH, INFO, LABEL, VIDEO_PATH, WORLD, Feature, features_of
 from worldmodel.data.files import inside, one_line, read_parquet
 from worldmodel.data.info import read_info, require_readable
-from worldmodel.data.writer import read_world, shard_rows
+from worldmodel.data.shards import shard_rows
+from worldmodel.data.world import read_world
 from worldmodel.errors import DataError
 from worldmodel.types import WorldSpec
 

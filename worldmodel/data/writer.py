@@ -21,28 +21,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from worldmodel.data import statistics
-from worldmodel.data.features import INFO, WORLD, Feature, features_of, require_name, sensor_columns
-from worldmodel.data.files import lock, one_line, publish, publish_json, read_json, read_parquet
+from worldmodel.data.features import Feature, features_of, require_name, sensor_columns
+from worldmodel.data.files import lock, one_line, publish
 from worldmodel.data.frames import check_episode, columns_of, digest, stats_of, to_table, variation_json
+from worldmodel.data.shards import CLIPS, FEATURES_KEY, FRAMES, RECORDING, ROWS, recorded_episodes, write_row_groups
 from worldmodel.data.video import ClipEncoder, VideoConfig
-from worldmodel.errors import ConfigError, DataError, MismatchError
+from worldmodel.data.world import LOCK, agree, require_free
+from worldmodel.errors import ConfigError, DataError
 from worldmodel.types import Episode, WorldSpec
 
 logger = logging.getLogger(__name__)
-
-RECORDING = "recording"
-LOCK = "meta/.lock"
-"""Held shared by writers and exclusive by `finalize`."""
-SETUP_LOCK = "meta/.setup.lock"
-"""Held by the writer that is making a new dataset."""
-ROWS = ".episodes.parquet"
-FRAMES = ".frames.parquet"
-CLIPS = ".clips.parquet"
-SCHEMA_VERSION = 1
-FEATURES_KEY = b"worldmodel.features"
-"""Key of the file metadata under which a shard's rows keep their features."""
-
-_OURS = {"meta", "data", "videos", "recording", "cache", "README.md"}
 
 
 class DatasetWriter:
@@ -94,7 +82,7 @@ class DatasetWriter:
         busy = f"{self.root} is being finalized by another process; record again when it has finished"
         self._exit.enter_context(lock(self.root / LOCK, exclusive=False, wait=10.0, busy=busy))
         try:
-            _agree(self.root, spec, fps)
+            agree(self.root, spec, fps)
             self._taken = recorded_episodes(self.root)
         except BaseException:
             self._exit.close()
@@ -184,93 +172,9 @@ class DatasetWriter:
         return [row["episode_index"] for row in self._rows]
 
 
-def write_row_groups(path: Path, tables: list[pa.Table]) -> None:
-    """Write one row group a table, so that one episode can be read without its neighbours."""
-    # PNG bytes gain nothing from a dictionary
-    with pq.ParquetWriter(path, tables[0].schema, use_dictionary=False) as file:
-        for table in tables:
-            file.write_table(table)
-
-
 def _clips_table(clips: dict[str, bytes]) -> pa.Table:
     """One row: video column -> mp4."""
     return pa.table({column: pa.array([clip], pa.large_binary()) for column, clip in clips.items()})
-
-
-def recorded_episodes(root: Path) -> set[int]:
-    """Indices of the episodes that are safe on disk, finalized or not; empty when nothing is recorded yet."""
-    root = Path(root)
-    found: set[int] = set()
-    if (root / INFO).exists():
-        total = read_json(root / INFO).get("total_episodes")
-        if not isinstance(total, int):
-            raise DataError(f"{root / INFO} is damaged: total_episodes is {total!r}; expected a whole number")
-        for path in (root / "meta/episodes").glob("chunk-*/file-*.parquet"):
-            indices = read_parquet(path, ["episode_index"]).column("episode_index").to_pylist()
-            found.update(index for index in indices if index < total)  # the rest is of an unfinished append
-    for path in shard_rows(root):
-        found.update(read_parquet(path, ["episode_index"]).column("episode_index").to_pylist())
-    return found
-
-
-def shard_rows(root: Path) -> list[Path]:
-    """Files of episode rows of the closed shards, sorted by name."""
-    return sorted((root / RECORDING).glob(f"*{ROWS}"))
-
-
-def frames_of(rows: Path) -> Path:
-    """The file of frames beside a file of episode rows."""
-    return rows.with_name(rows.name.removesuffix(ROWS) + FRAMES)
-
-
-def clips_of(rows: Path) -> Path:
-    """The file of video clips beside a file of episode rows; there is none when the world has no video."""
-    return rows.with_name(rows.name.removesuffix(ROWS) + CLIPS)
-
-
-def read_world(root: Path) -> tuple[WorldSpec, float]:
-    """The world of a dataset and its frames per second.
-
-    Raises:
-        DataError: there is none, or it is damaged.
-    """
-    path = root / WORLD
-    values = read_json(path)
-    if values.get("schema_version") != SCHEMA_VERSION:
-        raise DataError(f"{path} has schema version {values.get('schema_version')!r}; this program reads {SCHEMA_VERSION}")
-    try:
-        spec, fps = WorldSpec.from_dict(values["spec"]), float(values["fps"])
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise DataError(f"{path} is damaged: {type(error).__name__} {one_line(error)}") from error
-    if not 0 < fps < float("inf"):
-        raise DataError(f"{path} is damaged: fps is {fps}; expected a positive number")
-    return spec, fps
-
-
-def require_free(root: Path) -> None:
-    """Raise DataError for a folder that somebody uses for something else."""
-    if root.exists() and not root.is_dir():
-        raise DataError(f"{root} is a file; expected a folder for the dataset")
-    if root.is_dir() and not (root / WORLD).exists():
-        others = sorted(path.name for path in root.iterdir() if path.name not in _OURS)
-        if others or (root / INFO).exists():
-            raise DataError(f"{root} holds other files ({', '.join(others) or INFO}); choose an empty folder for the dataset")
-
-
-def _agree(root: Path, spec: WorldSpec, fps: float) -> None:
-    """Publish the world of a new dataset, or check that it is the same as that of the old one."""
-    values = json.loads(json.dumps({"schema_version": SCHEMA_VERSION, "fps": fps, "spec": spec.to_dict()}))
-    busy = f"{root} is being made by another process; record again when it has finished"
-    with lock(root / SETUP_LOCK, exclusive=True, wait=10.0, busy=busy):
-        if not (root / WORLD).exists():
-            publish_json(root / WORLD, values)
-    before = read_json(root / WORLD)
-    read_world(root)
-    differing = [key for key in values if before.get(key) != values[key]]
-    if differing == ["spec"]:
-        differing = [key for key in values["spec"] if before["spec"].get(key) != values["spec"][key]]
-    if differing:
-        raise MismatchError(f"{root} holds another world: {', '.join(differing)} not the same; record into a new folder")
 
 
 _ROW_FIELDS = [

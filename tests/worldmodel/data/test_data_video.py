@@ -17,7 +17,7 @@ import pytest
 from tiny_world import assert_same
 from video_world import FPS, SPEC, make_episode, record_into
 
-from worldmodel.data import Dataset, DatasetWriter, VideoConfig, assemble, finalize, recorded_episodes
+from worldmodel.data import Dataset, DatasetWriter, VideoConfig, assemble, finalize, joining, recorded_episodes
 from worldmodel.data import writer as writer_module
 from worldmodel.data.frames import digest
 from worldmodel.data.video import encode_clip
@@ -212,7 +212,7 @@ def test_clips_are_copied_without_a_second_loss(recorded: Path, tmp_path: Path):
 
 def test_a_crash_while_videos_are_joined_is_mended(root: Path, monkeypatch: pytest.MonkeyPatch):
     record_into(root, range(7, 9))
-    real = assemble.publish
+    real = joining.publish
 
     def crash(path: Path, content):
         if "side" in str(path):
@@ -220,7 +220,7 @@ def test_a_crash_while_videos_are_joined_is_mended(root: Path, monkeypatch: pyte
         real(path, content)
 
     with monkeypatch.context() as patch:
-        patch.setattr(assemble, "publish", crash)
+        patch.setattr(joining, "publish", crash)
         with pytest.raises(RuntimeError):
             finalize(root)
     assert Dataset.open(root).num_episodes == 7

@@ -15,7 +15,9 @@ from worldmodel.data.assemble import finalize
 from worldmodel.data.features import INFO
 from worldmodel.data.files import publish_json, read_json
 from worldmodel.data.importers.base import ImportedWorld, Importer
-from worldmodel.data.writer import DatasetWriter, recorded_episodes, require_free
+from worldmodel.data.shards import recorded_episodes
+from worldmodel.data.world import require_free
+from worldmodel.data.writer import DatasetWriter
 from worldmodel.errors import DataError, MismatchError
 from worldmodel.progress import NoProgress, Progress
 from worldmodel.types import Episode
