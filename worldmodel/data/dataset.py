@@ -15,7 +15,7 @@ from worldmodel.data.episodes_table import EpisodeRow, merged_stats
 from worldmodel.data.features import BOOKKEEPING, LABEL, STATS, Feature, sensor_columns
 from worldmodel.data.files import Folder, LocalFolder, one_line, read_json
 from worldmodel.data.foreign import foreign_stats
-from worldmodel.data.frame_reader import FrameReader, Layout
+from worldmodel.data.frame_reader import FrameReader, Layout, runs
 from worldmodel.data.opening import load
 from worldmodel.data.remote import RemoteFolder, url_of
 from worldmodel.data.statistics import Stats
@@ -210,9 +210,12 @@ class Dataset:
             if self is self.whole:
                 yield from reader.whole_files(self.episodes, columns, batch_size)
                 return
-            for row in self.episodes:
-                for begin in range(0, row.length, batch_size):
-                    yield reader.read(row, columns, begin, min(begin + batch_size, row.length))
+            for run in runs(self.episodes, batch_size):
+                if len(run) > 1:
+                    yield reader.read_run(run, columns)
+                    continue
+                for begin in range(0, run[0].length, batch_size):
+                    yield reader.read(run[0], columns, begin, min(begin + batch_size, run[0].length))
 
     def _reader(self) -> FrameReader:
         return FrameReader(self.folder, self.layout, self.whole.data_files)

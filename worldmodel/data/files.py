@@ -57,6 +57,7 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises:
         DataError: no such file, not JSON, or not an object.
     """
+    _require_file(path)
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -71,6 +72,7 @@ def read_json(path: Path) -> dict[str, Any]:
 @contextlib.contextmanager
 def reading(path: Path) -> Iterator[None]:
     """Turn what pyarrow says about a bad parquet file into one line that names the file."""
+    _require_file(path)
     try:
         yield
     except FileNotFoundError as error:
@@ -79,6 +81,12 @@ def reading(path: Path) -> Iterator[None]:
         raise
     except (OSError, pa.ArrowException, KeyError, ValueError, OverflowError) as error:
         raise DataError(f"{path} is damaged: {one_line(error)}") from error
+
+
+def _require_file(path: Path) -> None:
+    """Raise DataError for a pipe, a socket or a device: to read one could wait for ever."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise DataError(f"{path} is damaged: expected a file, and it is a pipe or a device")
 
 
 def read_parquet(path: Path, columns: list[str] | None = None) -> pa.Table:
@@ -106,7 +114,9 @@ def read_rows(path: Path, offset: int, length: int, columns: list[str] | None = 
             raise DataError(f"{path} is damaged: {known.num_rows} frames; expected {offset + length} at least")
         groups, skipped = known.groups(offset, offset + length)
         with pq.ParquetFile(path, metadata=known.metadata) as file:
-            return file.read_row_groups(groups, columns=columns).slice(offset - skipped, length)
+            # a few small columns are read before other threads have woken up
+            several = len(groups) > 64
+            return file.read_row_groups(groups, columns=columns, use_threads=several).slice(offset - skipped, length)
 
 
 def inside(root: Path, relative: str) -> Path:

@@ -47,6 +47,21 @@ class Layout:
         return [name for name, feature in stored if feature["dtype"] != "video"]
 
 
+def runs(episodes: Sequence[EpisodeRow], num_frames: int) -> Iterator[list[EpisodeRow]]:
+    """The episodes in order, those together that follow each other in one file; of several, at most so many frames."""
+    run: list[EpisodeRow] = []
+    total = 0
+    for row in episodes:
+        follows = run and row.file == run[-1].file and row.first_frame == run[-1].first_frame + run[-1].length
+        if run and (not follows or total + row.length > num_frames):
+            yield run
+            run, total = [], 0
+        run.append(row)
+        total += row.length
+    if run:
+        yield run
+
+
 class FrameReader:
     """Reads frames of episodes of one dataset; a context manager that keeps the video files that it reads open.
 
@@ -75,6 +90,13 @@ class FrameReader:
         path = self._folder.path(row.file)
         table = read_rows(path, offset + begin, end - begin, self._layout.in_tables(columns))
         return self._values(table, path, columns, [(row, begin, end)])
+
+    def read_run(self, rows: Sequence[EpisodeRow], columns: Sequence[str]) -> dict[str, np.ndarray]:
+        """All frames of episodes that follow each other in one file, in one go: column -> (frames, ...)."""
+        path = self._folder.path(rows[0].file)
+        offset = rows[0].first_frame - self._files[rows[0].file].start
+        table = read_rows(path, offset, sum(row.length for row in rows), self._layout.in_tables(columns))
+        return self._values(table, path, columns, [(row, 0, row.length) for row in rows])
 
     def whole_files(
         self, episodes: Sequence[EpisodeRow], columns: Sequence[str], batch_size: int

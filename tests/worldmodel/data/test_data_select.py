@@ -10,6 +10,7 @@ import pytest
 from tiny_world import assert_same, make_episode, record_into
 
 from worldmodel.data import Dataset, finalize
+from worldmodel.data.frame_reader import runs
 from worldmodel.errors import DataError
 
 
@@ -120,3 +121,17 @@ def test_a_view_is_stale_when_the_dataset_has_grown(root: Path, dataset: Dataset
     finalize(record_into(root, range(10, 12)))
     with pytest.raises(DataError, match="has changed since the view was made"):
         Dataset.open(view)
+
+
+def test_neighbours_are_read_in_one_go(dataset: Dataset):
+    rows = dataset.episodes
+    lengths = [row.length for row in rows]
+    assert [[row.episode_index for row in run] for run in runs([rows[i] for i in (0, 1, 3, 2)], 512)] == [[0, 1], [3], [2]]
+    assert [len(run) for run in runs(rows[:3], lengths[0] + lengths[1])] == [2, 1]
+    assert [len(run) for run in runs(rows[:2], 1)] == [1, 1]
+    some, columns = dataset.select([4, 5, 6, 1, 2]), ["observation.images.overhead", "action"]
+    for name in columns:
+        together = np.concatenate([values[name] for _, values in some.frames(columns)])
+        alone = np.concatenate([values[name] for _, values in some.frames(columns, batch_size=1)])
+        np.testing.assert_array_equal(together, alone)
+    assert [start for start, _ in some.frames(columns)] == [0, sum(lengths[4:7])]
