@@ -121,7 +121,9 @@ class Inspect:
     """What is in a dataset or a run, is it whole, does it fit its environment."""
 
     path: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="DATA|RUN")]
-    """Dataset or run folder."""
+    """Dataset folder, view file or run folder."""
+    sheet: Annotated[Path | None, tyro.conf.arg(metavar="FILE.png", help_behavior_hint="")] = None
+    """Contact sheet of a dataset; DATA/contact_sheet.png unless told."""
 
 
 @dataclass(frozen=True)
@@ -153,12 +155,48 @@ class Export:
 
 
 @dataclass(frozen=True)
+class Repair:
+    """Drop exactly what is damaged of a dataset, say so, and keep everything else."""
+
+    data: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="DATA")]
+    """Dataset folder."""
+    out: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")] = None
+    """Write the repaired dataset here and leave DATA alone."""
+    dry_run: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Only show what would be done."""
+    delete: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Delete the damaged files; they are kept in DATA/damaged unless told."""
+
+
+@dataclass(frozen=True)
+class Merge:
+    """Join datasets that fit: the same sensors, actions, labels and rate. Duplicates are taken once."""
+
+    data: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="DATA DATA ...", help_behavior_hint="")]
+    """Dataset folders or view files, in order; the world is the first one's."""
+    out: Annotated[Path, tyro.conf.arg(metavar="DATA")]
+    """A new folder."""
+
+
+@dataclass(frozen=True)
+class Curate:
+    """Choose episodes by a condition into a view: a small file that stands for a dataset wherever one is asked for."""
+
+    data: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="DATA")]
+    """Dataset folder or view file."""
+    where: Annotated[str, tyro.conf.arg(metavar="CONDITION")]
+    """Such as "success and length >= 4 and task ~ 'cup' and seed % 2 == 0 and not frozen"."""
+    out: Annotated[Path, tyro.conf.arg(metavar="VIEW.json")]
+    """The view."""
+
+
+@dataclass(frozen=True)
 class Doctor:
     """Is this machine ready: Python, torch and device, GL, video, W&B, disk."""
 
 
 _OVERRIDE = r"[A-Za-z_][\w.]*="
-Command = Demo | Record | Train | Evaluate | Play | Report | Inspect | Import | Export | Doctor
+Command = Demo | Record | Train | Evaluate | Play | Report | Inspect | Import | Export | Repair | Merge | Curate | Doctor
 _COMMANDS = {
     "demo": Demo,
     "record": Record,
@@ -169,6 +207,9 @@ _COMMANDS = {
     "inspect": Inspect,
     "import": Import,
     "export": Export,
+    "repair": Repair,
+    "merge": Merge,
+    "curate": Curate,
     "doctor": Doctor,
 }
 

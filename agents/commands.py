@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from agents import arguments, demo, exporting, importing, inspect, stages
+from agents import arguments, curating, demo, exporting, importing, inspect, stages
 from agents.console import Screen, format_seconds
 from agents.evaluate import EvalConfig
 from agents.experiment import ExperimentConfig, load_experiment
@@ -48,11 +48,17 @@ def run(command: arguments.Command, make_env: MakeEnv, screen: Screen) -> int:
             screen.say(f"report: {write_report(command.run)}")
             return 0
         case arguments.Inspect():
-            return inspect.show(command.path, make_env, screen)
+            return inspect.show(command.path, make_env, screen, command.sheet)
         case arguments.Import():
             return importing.run(command.source, command.out, command.map, command.kind, screen)
         case arguments.Export():
             return exporting.run(command.data, command.to, command.out, command.labels, screen)
+        case arguments.Repair():
+            return curating.run_repair(command.data, command.out, command.dry_run, command.delete, screen)
+        case arguments.Merge():
+            return curating.run_merge(command.data, command.out, screen)
+        case arguments.Curate():
+            return curating.run_curate(command.data, command.where, command.out, screen)
         case _:
             raise AssertionError(command)
 

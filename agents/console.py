@@ -93,11 +93,11 @@ class Screen:
             if bar.tasks[0].total is None:  # a stage that told nothing was one piece of work
                 bar.update(task, total=1, completed=1)
 
-    def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """A table whose first column is names and whose other columns are numbers."""
+    def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], words: int = 1) -> None:
+        """A table whose first `words` columns are words and whose other columns are numbers."""
         table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
         for i, column in enumerate(columns):
-            table.add_column(column, justify="left" if i == 0 else "right", no_wrap=True)
+            table.add_column(column, justify="left" if i < words else "right", no_wrap=True)
         for row in rows:
             table.add_row(*(escape(cell) for cell in row))
         self.console.print(table, soft_wrap=False)

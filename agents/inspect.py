@@ -12,6 +12,7 @@ import gymnasium
 
 from agents.console import Screen
 from agents.experiment import EnvConfig
+from agents.inspect_data import draw_contents, show_contents
 from agents.runs import load_run
 from agents.worldspec import spec_of
 from worldmodel.data import Dataset
@@ -28,12 +29,15 @@ class MakeEnv(Protocol):
         ...
 
 
-def show(path: Path, make_env: MakeEnv, screen: Screen) -> int:
-    """Say what is in the folder; the exit code is 2 when it is damaged or does not fit its environment."""
-    if not path.is_dir():
+def show(path: Path, make_env: MakeEnv, screen: Screen, sheet: Path | None = None) -> int:
+    """Say what is in the folder or view; the exit code is 2 when it is damaged or does not fit its environment.
+
+    `sheet` is where the contact sheet of a dataset goes; None is DATA/contact_sheet.png.
+    """
+    if not path.is_dir() and not (path.is_file() and path.suffix == ".json"):
         raise DataError(f"{path}: no such folder")
-    if (path / "meta").is_dir():
-        problems = show_dataset(path, make_env, screen)
+    if path.is_file() or (path / "meta").is_dir():
+        problems = show_dataset(path, make_env, screen, sheet)
     elif (path / MANIFEST).exists() or (path / "config.yaml").exists() or (path / "training").is_dir():
         problems = show_run(path, make_env, screen)
     else:
@@ -44,16 +48,18 @@ def show(path: Path, make_env: MakeEnv, screen: Screen) -> int:
     return 2 if problems else 0
 
 
-def show_dataset(path: Path, make_env: MakeEnv, screen: Screen) -> list[str]:
-    """Print a dataset's summary and return what is wrong with it."""
+def show_dataset(path: Path, make_env: MakeEnv, screen: Screen, sheet: Path | None = None) -> list[str]:
+    """Print what a dataset holds, draw its contact sheet, and return what is wrong with it."""
     dataset = Dataset.open(path)
-    summary = dataset.summary()
-    size = summary.pop("bytes")
-    screen.say(f"dataset   {path}")
-    for name, value in {**summary, "size": f"{size / 1e6:.1f} MB"}.items():
-        screen.say(f"  {name:<16}{_plain(value)}")
+    show_contents(path, dataset, screen)
+    draw_contents(path, dataset, sheet, screen)
     with screen.stage("verify") as progress:
         problems = dataset.verify(progress)
+    if problems and dataset.layout.ours:
+        screen.say(f"damaged: 'worldmodel repair {dataset.root}' drops exactly what is damaged, --dry-run shows it")
+    if not dataset.spec.env_id:
+        screen.say("the dataset names no environment to compare with")
+        return problems
     return problems + misfits(dataset.spec, None, make_env)
 
 

@@ -30,9 +30,13 @@ def recheck(remains: Remains, trusted: dict[str, str], scratch: Path, progress: 
     if any(trusted.get(name) != verdict.sum_of(remains.root, name) for name in tables):
         trusted = {}  # the rows may be wrong, and then only the digests tell
     videos = _videos(dataset, trusted, verdict)
-    for file, group in groupby(range(len(remains.rows)), key=lambda place: remains.rows[place].file):
-        FileCheck(dataset, folder, file, list(group), scratch).check(trusted, videos, verdict)
-        (progress or NoProgress()).update(max(verdict.places, default=0) + 1, len(remains.rows))
+    told, total = progress or NoProgress(), len(remains.rows)
+    for file, group in groupby(range(total), key=lambda place: remains.rows[place].file):
+        places = list(group)
+        told.update(places[0], total)
+        check = FileCheck(dataset, folder, file, places, scratch)
+        check.check(trusted, videos, verdict, lambda done, first=places[0]: told.update(first + done, total))
+    told.update(total, total)
     return verdict
 
 

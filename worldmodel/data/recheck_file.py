@@ -6,7 +6,7 @@ where more than the checksum is wrong, the good ones are written into a new file
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from worldmodel.data.episodes_table import EpisodeRow
 from worldmodel.data.features import PICTURES, arrow_schema
 from worldmodel.data.files import LocalFolder, inside, one_line, read_rows, reading, sha256_of
 from worldmodel.data.footers import footer
-from worldmodel.data.frames import columns_of, digest, to_table
+from worldmodel.data.frames import columns_of, digest, from_arrow, to_table
 from worldmodel.errors import DataError
 
 
@@ -72,8 +72,8 @@ class FileCheck:
         self.rows = [dataset.episodes[place] for place in places]
         self.schema = arrow_schema(dataset.features)
 
-    def check(self, trusted: dict[str, str], videos: dict[str, bool], verdict: Verdict) -> None:
-        """Add what is good of it, and what is not, to the verdict."""
+    def check(self, trusted: dict[str, str], videos: dict[str, bool], verdict: Verdict, tell: Callable[[int], None]) -> None:
+        """Add what is good of it, and what is not, to the verdict; `tell` is told the number of episodes looked at."""
         try:
             path = self.folder.path(self.file)
             with reading(path):
@@ -81,7 +81,11 @@ class FileCheck:
             self.start = self._start(path, num_rows)
             self.dataset.data_files[self.file] = range(self.start, self.start + num_rows)
             known = self.file in trusted and verdict.sum_of(self.dataset.root, self.file) == trusted[self.file]
-            if known and all(videos[place.file] for row in self.rows for place in row.videos.values()) and self._numbers_hold():
+            if (
+                known
+                and all(videos[place.file] for row in self.rows for place in row.videos.values())
+                and self._numbers_hold(path)
+            ):
                 self._keep(verdict, path, [row.first_frame - self.start for row in self.rows])
                 return
             source = self._with_right_types(path)
@@ -91,16 +95,17 @@ class FileCheck:
             verdict.notes.append(why)
             verdict.damaged.append(self.dataset.root / self.file)
             return
-        self._check_each(path, source, num_rows, verdict)
+        self._check_each(path, source, num_rows, verdict, tell)
 
-    def _check_each(self, path: Path, source: Path, num_rows: int, verdict: Verdict) -> None:
+    def _check_each(self, path: Path, source: Path, num_rows: int, verdict: Verdict, tell: Callable[[int], None]) -> None:
         """Read every episode; the good ones go into a new file, which is used when they are not all or not exact."""
         good: list[int] = []
         exact = source == path and num_rows == sum(row.length for row in self.rows)
         new = self.scratch / f"{self.places[0]:09d}.parquet"
         new.parent.mkdir(parents=True, exist_ok=True)
         with pq.ParquetWriter(new, self.schema, use_dictionary=False) as writer:  # type: ignore[arg-type]
-            for place, row in zip(self.places, self.rows, strict=True):
+            for done, (place, row) in enumerate(zip(self.places, self.rows, strict=True)):
+                tell(done)
                 try:
                     table = self._read(place)
                     exact = exact and self._is_exact(path, row, table)
@@ -137,21 +142,25 @@ class FileCheck:
             there.column(name).combine_chunks().equals(table.column(name).combine_chunks()) for name in numbers
         )
 
-    def _numbers_hold(self) -> bool:
+    def _numbers_hold(self, path: Path) -> bool:
         """Whether every number of a believed file is what its column says, and in its place."""
+        features, numbers = self.dataset.features, self._numbers()
+        found: dict[str, list[np.ndarray]] = {"index": [], "episode_index": []}
         try:
-            for row, (_, values) in zip(self.rows, self._batches(), strict=True):
-                if (values["index"] != row.first_frame + np.arange(row.length)).any():
-                    return False
-                if (values["episode_index"] != row.episode_index).any():
-                    return False
+            with reading(path), pq.ParquetFile(path, metadata=footer(path).metadata) as file:
+                for batch in file.iter_batches(4096, columns=numbers):
+                    table = pa.Table.from_batches([batch])
+                    for name in numbers:
+                        values = from_arrow(table.column(name), features[name], name)
+                        if name in found:
+                            found[name].append(values)
         except DataError:
             return False
-        return footer(self.folder.path(self.file)).num_rows == sum(row.length for row in self.rows)
-
-    def _batches(self) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
-        longest = max(row.length for row in self.rows)
-        return self.dataset.select(self.places).frames(self._numbers(), batch_size=longest)
+        index = np.concatenate([row.first_frame + np.arange(row.length) for row in self.rows])
+        episode = np.repeat([row.episode_index for row in self.rows], [row.length for row in self.rows])
+        return np.array_equal(np.concatenate(found["index"]), index) and np.array_equal(
+            np.concatenate(found["episode_index"]), episode
+        )
 
     def _numbers(self) -> list[str]:
         return [name for name, feature in self.dataset.features.items() if feature["dtype"] not in PICTURES]

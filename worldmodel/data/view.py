@@ -64,13 +64,7 @@ def write_view(path: Path, dataset: str | Path, fingerprint: str, episodes: Sequ
     Raises:
         DataError: another name, something else is there already, or the folder cannot be written.
     """
-    if path.suffix != ".json":
-        raise DataError(f"{path} cannot name a view; expected a name that ends in .json")
-    if path.exists():
-        try:
-            read_view(path)
-        except DataError as error:
-            raise DataError(f"{path} is there already and is no view; choose another name") from error
+    require_view_name(path)
     place = str(dataset)
     if "://" not in place:
         place = Path(os.path.relpath(os.path.realpath(place), os.path.realpath(path.parent))).as_posix()
@@ -82,3 +76,14 @@ def write_view(path: Path, dataset: str | Path, fingerprint: str, episodes: Sequ
         "episodes": [int(index) for index in episodes],
     }
     publish_json(path, values)
+
+
+def require_view_name(path: Path) -> None:
+    """Raise DataError when no view can be written there: another ending, or a file that is something else."""
+    if path.suffix != ".json":
+        raise DataError(f"{path} cannot name a view; expected a name that ends in .json")
+    if path.exists():
+        try:
+            read_view(path)
+        except DataError as error:
+            raise DataError(f"{path} is there already and is no view; choose another name") from error
