@@ -31,7 +31,7 @@ def run_repair(data: Path, out: Path | None, dry_run: bool, delete: bool, screen
         done = repair(data, out=out, dry_run=dry_run, delete=delete, progress=progress)
     for note in done.notes:
         screen.say(f"found     {note}")
-    _say_first([f"{'would drop' if dry_run else 'dropped':<10}{line}" for line in _runs(done.dropped)], screen)
+    _say_first([f"{'would drop  ' if dry_run else 'dropped   '}{line}" for line in _runs(done.dropped)], screen)
     if done.aside is not None:
         screen.say(f"damaged files are kept in {done.aside}")
     if not done.needed:
