@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -84,6 +85,7 @@ def read_episodes(root: Path, info: dict[str, Any], spec: WorldSpec) -> tuple[Ep
     path = root / "meta/episodes"
     if len(table) != info["total_episodes"] or table.column("episode_index").to_pylist() != list(range(len(table))):
         raise DataError(f"{path} is damaged: expected the episodes 0 to {info['total_episodes'] - 1}, each once")
+    _check_types(path, table)
     tasks = set(read_parquet(inside(root, TASKS), ["task"]).column("task").to_pylist())
     episodes, start = [], 0
     for row in table.to_pylist():
@@ -91,6 +93,8 @@ def read_episodes(root: Path, info: dict[str, Any], spec: WorldSpec) -> tuple[Ep
             raise DataError(f"{path} is damaged: episode {row['episode_index']} does not follow the one before it")
         if len(row["tasks"]) != 1 or row["tasks"][0] not in tasks:
             raise DataError(f"{path} is damaged: episode {row['episode_index']} has a task that is not in {TASKS}")
+        if not _DIGEST.fullmatch(row["sha256"]):
+            raise DataError(f"{path} is damaged: episode {row['episode_index']} has the digest {row['sha256'][:80]!r}")
         episodes.append(
             EpisodeRow(
                 episode_index=row["episode_index"],
@@ -113,6 +117,27 @@ def read_episodes(root: Path, info: dict[str, Any], spec: WorldSpec) -> tuple[Ep
     if start != info["total_frames"]:
         raise DataError(f"{root / INFO} is damaged: total_frames is {info['total_frames']}; the episodes have {start}")
     return tuple(episodes)
+
+
+_DIGEST = re.compile("[0-9a-f]{64}")
+
+
+def _check_types(path: Path, table: pa.Table) -> None:
+    """Raise DataError for a column that does not hold what its name says."""
+    for name in EPISODE_COLUMNS:
+        kind = table.schema.field(name).type
+        if name in ("success", "terminated", "truncated"):
+            expected, fits = "true or false", pa.types.is_boolean(kind)
+        elif name == "sha256":
+            expected, fits = "text", pa.types.is_string(kind)
+        elif name == "tasks":
+            expected, fits = "lists of text", pa.types.is_list(kind) and pa.types.is_string(kind.value_type)
+        elif name == "return":
+            expected, fits = "numbers", pa.types.is_floating(kind)
+        else:
+            expected, fits = "whole numbers", pa.types.is_integer(kind)
+        if not fits:
+            raise DataError(f"{path} is damaged: column {name!r} is {kind}; expected {expected}")
 
 
 FILE_COLUMNS = ["dataset_from_index", "dataset_to_index", "data/chunk_index", "data/file_index"]

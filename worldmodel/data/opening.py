@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from worldmodel.data.episodes_table import EpisodeRow, read_episodes
-from worldmodel.data.features import CHECKSUMS, INFO, WORLD, Feature, features_of
-from worldmodel.data.files import Folder
+from worldmodel.data.features import CHECKSUMS, INFO, STATS, WORLD, Feature, features_of
+from worldmodel.data.files import Folder, inside
 from worldmodel.data.foreign import foreign_episodes, foreign_layout
 from worldmodel.data.frame_reader import Layout
 from worldmodel.data.info import read_info, require_readable
@@ -25,6 +25,8 @@ def load(folder: Folder) -> tuple[Folder, dict[str, Any], Layout, tuple[EpisodeR
     """
     root = folder.root
     _require_dataset(root)
+    for name in (INFO, WORLD, STATS, CHECKSUMS):
+        inside(root, name)
     info = read_info(root)
     if not (root / WORLD).exists() and not (root / CHECKSUMS).exists():  # another program's; ours has both
         layout = foreign_layout(root, info)
