@@ -6,7 +6,9 @@ in words an attribute of the episode, `instruction`.
 
 from __future__ import annotations
 
+import errno
 import re
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +23,9 @@ from worldmodel.types import Episode
 
 SUCCESS = "success"
 """The info that says whether the task's own success rule holds: true in an episode's last row, or nowhere."""
+
+HEADROOM = 64e6
+"""Free space below which writing stops: libhdf5 may crash the whole process when it meets a full disk [bytes]."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,8 @@ class MinariStore:
 
         def buffers() -> Iterator[Any]:
             for i in range(dataset.num_episodes):
+                if shutil.disk_usage(out).free < HEADROOM:
+                    raise OSError(errno.ENOSPC, "the disk is nearly full")
                 yield buffer_class(**_buffer(dataset.read_episode(i)))
                 progress.update(i + 1, dataset.num_episodes)
 
