@@ -89,7 +89,7 @@ def build_arrays(
         else:
             fill(ds, columns, part, files, image_size, 0, progress)
         for entry in entries.values():
-            sync(part / entry["file"])
+            sync(part / entry["file"])  # what was written into mapped memory too, by whichever process
         publish_json(part / "index.json", _index(ds, columns, entries, image_size))
         os.rename(part, path)
         sync(path.parent)
@@ -116,8 +116,6 @@ def fill(
         for name, array in arrays.items():
             array[rows] = values[name]
         progress.update(start + len(values["action"]), ds.num_frames)
-    for array in arrays.values():
-        array.flush()  # type: ignore[attr-defined]
 
 
 def _allocate(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> None:
