@@ -239,3 +239,20 @@ def test_nothing_to_finalize(tmp_path: Path):
     DatasetWriter(tmp_path / "empty", SPEC, fps=2.0).close()
     with pytest.raises(DataError, match="no recorded episodes"):
         finalize(tmp_path / "empty")
+
+
+def test_rows_made_before_they_told_of_the_world_are_still_read_and_appended_to(root: Path):
+    before = Dataset.open(root)
+    path = root / "meta/episodes/chunk-000/file-000.parquet"
+    columns = ["env_id", "robot", "renderer", "control_mode", "variation"]
+    pq.write_table(pq.read_table(path).drop_columns(columns), path)
+    old = Dataset.open(root)
+    assert old.fingerprint == before.fingerprint
+    assert old.episodes == before.episodes
+    with DatasetWriter(root, SPEC, fps=2.0) as writer:
+        writer.add(dataclasses.replace(make_episode(10), variation={"light": 0.5}))
+    finalize(root)
+    grown = Dataset.open(root)
+    assert (grown.episodes[0].variation, grown.episodes[10].variation) == ({}, {"light": 0.5})
+    assert (grown.episodes[0].robot, grown.episodes[10].env_id) == ("gantry", "tests/Tiny-v0")
+    assert grown.read_episode(10).variation == {"light": 0.5}
