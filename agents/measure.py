@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from pathlib import Path
 
 import numpy as np
@@ -92,7 +93,9 @@ def probe_of_many(
         torch.manual_seed(config.train.seed)
         fitted = fit_heads(run.model, train, many, generator, progress)
     found = probe(run.model, fitted.progress, windows, generator, num_frames, max_steps=min(2, horizon))
-    named = {f"probe_{name}": value for name, value in found.items() if name.startswith("position_cm")}
+    # where no object is left on the table so far ahead, there is no error to tell
+    known = {name: value for name, value in found.items() if not math.isnan(value)}
+    named = {f"probe_{name}": value for name, value in known.items() if name.startswith("position_cm")}
     return {"probe_labelled_frames": fitted.num_labelled_frames, **named}
 
 
