@@ -5,7 +5,8 @@ Epps-Pulley statistic against N(0, 1) on random unit projections (LeJEPA, sectio
     statistic = N * integral |ecf(t) - exp(-t^2 / 2)|^2 exp(-t^2 / 2) dt,   ecf(t) = mean_n exp(i t x_n)
 
 The integrand is even in t, so the trapezoid rule runs over [0, 3] and counts twice. It is taken at each place and time
-step on its own, over the batch: pooled over places, a token would pass the test by saying where it is.
+step on its own, over the batch: pooled over places, a token would pass the test by saying where it is. Over several
+ranks it is that of the whole batch: the ecf is a mean, so ranks average theirs; all use the first rank's directions.
 
     B batch   T time   K tokens a frame   D latent width   P sampled places   M projections
 """
@@ -18,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from worldmodel.checks import require_at_least, require_positive
+from worldmodel.objectives.across import mean_across, num_ranks, same_on_all
 
 
 @dataclass(frozen=True)
@@ -41,16 +43,16 @@ class SIGRegConfig:
 
 
 def epps_pulley(x: Tensor, num_knots: int = 17, t_max: float = 3.0) -> Tensor:
-    """The statistic over the first axis: samples (N, ...) -> (...)."""
+    """The statistic over the first axis, of all ranks: samples (N, ...) -> (...)."""
     t = torch.linspace(0, t_max, num_knots, device=x.device, dtype=x.dtype)
     normal = torch.exp(-0.5 * t.square())
     step = t_max / (num_knots - 1)
     weight = torch.full_like(t, 2 * step)
     weight[0] = weight[-1] = step
     angle = x.unsqueeze(-1) * t  # (N, ..., knots)
-    real, imaginary = angle.cos().mean(0), angle.sin().mean(0)
+    real, imaginary = mean_across(angle.cos().mean(0)), mean_across(angle.sin().mean(0))
     distance = (real - normal).square() + imaginary.square()
-    return len(x) * (distance * (weight * normal)).sum(-1)
+    return len(x) * num_ranks() * (distance * (weight * normal)).sum(-1)
 
 
 class SIGReg(nn.Module):
@@ -67,7 +69,7 @@ class SIGReg(nn.Module):
         directions = torch.randn(
             len(drawn), width, self.config.num_projections, generator=generator, device=generator.device
         )  # (P, D, M)
-        directions = (directions / directions.norm(dim=1, keepdim=True)).to(z.device)
-        picked = z.float().index_select(-2, drawn.to(z.device))  # (B, T, P, D)
+        directions = same_on_all((directions / directions.norm(dim=1, keepdim=True)).to(z.device))
+        picked = z.float().index_select(-2, same_on_all(drawn.to(z.device)))  # (B, T, P, D)
         projected = torch.einsum("btpd,pdm->btpm", picked, directions)
         return epps_pulley(projected, self.config.num_knots, self.config.t_max).mean()

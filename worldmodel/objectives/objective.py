@@ -1,0 +1,145 @@
+"""The objective: the weighted sum of its terms over one window of frames.
+
+B batch   T time   K tokens a frame   D latent width
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from worldmodel.checks import require_at_least
+from worldmodel.jepa import JEPA
+from worldmodel.objectives.contrastive import InfoNCE, InfoNCEConfig, embedding_of
+from worldmodel.objectives.ema import EMAConfig, EMATarget
+from worldmodel.objectives.inverse_dynamics import InverseDynamics
+from worldmodel.objectives.prediction import prediction_errors
+from worldmodel.objectives.sigreg import SIGReg, SIGRegConfig
+from worldmodel.objectives.straightening import curvature
+from worldmodel.objectives.vicreg import VICRegConfig, variance_and_covariance
+from worldmodel.types import Window
+
+
+@dataclass(frozen=True)
+class ObjectiveConfig:
+    """Weights of the terms, and how each is taken. A weight of zero costs nothing."""
+
+    prediction_coef: float = 1.0
+    """Squared error one action ahead, from real latents."""
+    rollout_coef: float = 1.0
+    """Squared error further ahead, from imagined latents."""
+    rollout_steps: int = 2
+    """Actions ahead; windows need one frame more."""
+    rollout_gradient: Literal["through", "stopped"] = "through"
+    """Whether an error teaches all the imagined steps before it, or only the one it belongs to."""
+    target: Literal["online", "ema"] = "online"
+    """What predictions aim at: the encoder's latents, or those of a copy that slowly follows it, without gradient."""
+    ema: EMAConfig = field(default_factory=EMAConfig)
+    """How slowly."""
+    stop_gradient_target: bool = False
+    """Whether predictions may pull on their targets."""
+    sigreg_coef: float = 0.05
+    """Epps-Pulley statistic of the latents at each place."""
+    sigreg: SIGRegConfig = field(default_factory=SIGRegConfig)
+    """How finely that is tested."""
+    variance_coef: float = 0.0
+    """VICReg's hinge on the standard deviation of each channel."""
+    covariance_coef: float = 0.0
+    """VICReg's squared covariances between channels."""
+    vicreg: VICRegConfig = field(default_factory=VICRegConfig)
+    """How much spread is enough."""
+    inverse_dynamics_coef: float = 0.0
+    """Squared error of the actions read off two latents."""
+    inverse_dynamics_steps: int = 1
+    """Actions between those two latents: 1 for neighbours, train.num_frames - 1 for the first and the last."""
+    straightening_coef: float = 0.0
+    """One minus the cosine of consecutive latent velocities; windows need three frames."""
+    contrastive_coef: float = 0.0
+    """InfoNCE between latents and the embedding of the instruction."""
+    contrastive: InfoNCEConfig = field(default_factory=InfoNCEConfig)
+    """Which embedding, and how sharply."""
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError for a negative weight, or a rollout of no step."""
+        require_at_least(self, 0, "prediction_coef", "rollout_coef", "sigreg_coef", "inverse_dynamics_coef")
+        require_at_least(self, 0, "variance_coef", "covariance_coef", "straightening_coef", "contrastive_coef")
+        require_at_least(self, 1, "rollout_steps", "inverse_dynamics_steps")
+
+    @property
+    def num_frames(self) -> int:
+        """Frames that a window needs for the terms in use."""
+        needed = [2]
+        if self.rollout_coef > 0:
+            needed.append(self.rollout_steps + 1)
+        if self.inverse_dynamics_coef > 0:
+            needed.append(self.inverse_dynamics_steps + 1)
+        if self.straightening_coef > 0:
+            needed.append(3)
+        return max(needed)
+
+
+class Objective(nn.Module):
+    """The weighted sum of the terms: objective(model, window, generator) -> (loss, terms)."""
+
+    def __init__(self, config: ObjectiveConfig, model: JEPA) -> None:
+        super().__init__()
+        self.config = config
+        num_tokens, token_dim = model.encoder.num_tokens, model.config.encoder.token_dim
+        self.sigreg = SIGReg(config.sigreg)
+        self.inverse_dynamics = (
+            InverseDynamics(num_tokens, token_dim, model.spec.action, steps=config.inverse_dynamics_steps)
+            if config.inverse_dynamics_coef > 0
+            else None
+        )
+        self.contrastive = InfoNCE(config.contrastive, num_tokens, token_dim) if config.contrastive_coef > 0 else None
+        self.ema = EMATarget(config.ema, model.encoder) if config.target == "ema" else None
+
+    def forward(self, model: JEPA, window: Window, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        """Loss (scalar) and its detached terms: pred, rollout, copy and, where used, the regularisers by their names."""
+        c = self.config
+        z = model.encode(window.observations)
+        errors = prediction_errors(
+            model,
+            z,
+            window.actions,
+            c.rollout_steps if c.rollout_coef > 0 else 1,
+            c.stop_gradient_target,
+            target=self.ema(window.observations) if self.ema is not None else None,
+            stop_gradient_steps=c.rollout_gradient == "stopped",
+        )
+        loss = c.prediction_coef * errors.one_step + c.rollout_coef * errors.rollout
+        terms = {"pred": errors.one_step, "rollout": errors.rollout, "copy": errors.copy}
+        for name, (coef, term) in self._regularisers(z, window, generator).items():
+            terms[name] = term
+            loss = loss + coef * term
+        return loss, {name: term.detach() for name, term in terms.items()}
+
+    def after_update(self, model: JEPA, step: int, num_steps: int) -> None:
+        """What follows the weights after update `step` (1 ... num_steps): the trainer calls it."""
+        if self.ema is not None:
+            self.ema.follow(model.encoder, step, num_steps)
+
+    def _regularisers(self, z: Tensor, window: Window, generator: torch.Generator) -> dict[str, tuple[float, Tensor]]:
+        """Weight and value of each further term in use, for latents z (B, T, K, D)."""
+        c = self.config
+        found: dict[str, tuple[float, Tensor]] = {}
+        if c.sigreg_coef > 0:
+            found["sigreg"] = c.sigreg_coef, self.sigreg(z, generator)
+        if c.variance_coef > 0 or c.covariance_coef > 0:
+            variance, covariance = variance_and_covariance(z, c.vicreg)
+            found["variance"], found["covariance"] = (c.variance_coef, variance), (c.covariance_coef, covariance)
+        if self.inverse_dynamics is not None:
+            found["inverse"] = c.inverse_dynamics_coef, self.inverse_dynamics(z, window.actions)
+        if c.straightening_coef > 0:
+            found["curvature"] = c.straightening_coef, curvature(z)
+        if self.contrastive is not None:
+            found["contrastive"] = c.contrastive_coef, self.contrastive(z, embedding_of(window, c.contrastive))
+        return found
+
+
+def build_objective(config: ObjectiveConfig, model: JEPA) -> Objective:
+    """The objective for a model. Its own parameters (inverse dynamics, say) are trained with the model's."""
+    return Objective(config, model)
