@@ -186,6 +186,11 @@ class ExperimentConfig:
                 f"train.num_frames is {self.train.num_frames}; expected at least {steps + 1}, "
                 f"one more than objective.rollout_steps, which is {steps}"
             )
+        if self.train.num_frames < self.objective.num_frames:
+            raise ConfigError(
+                f"train.num_frames is {self.train.num_frames}; expected at least {self.objective.num_frames}: "
+                "objective.inverse_dynamics_steps needs one frame more, objective.straightening_coef needs three"
+            )
         require_seed("evaluate.seed", self.evaluate.seed)
         if not self.evaluate.agents:
             raise ConfigError("evaluate.agents is empty; expected names, such as [random, worldmodel, expert]")

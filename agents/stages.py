@@ -28,7 +28,7 @@ from worldmodel.diagnostics import collapse
 from worldmodel.errors import CheckpointError, ConfigError, WorldModelError, unknown_name
 from worldmodel.heads import fit_heads
 from worldmodel.jepa import JEPA
-from worldmodel.objectives import build_objective
+from worldmodel.objectives import ObjectiveConfig, build_objective
 from worldmodel.progress import Progress
 from worldmodel.train.checkpoint import MANIFEST, load_checkpoint, read_manifest, save_model, write_manifest
 from worldmodel.train.device import resolve_device
@@ -38,8 +38,6 @@ from worldmodel.train.trainer import NOT_SHAPING, Trainer
 
 DIAGNOSTICS, EVALUATION, JOURNAL = "diagnostics.json", "evaluation.json", "training/evaluation.jsonl"
 """Files of a run folder, besides those of the checkpoint."""
-MODEL_SECTIONS = ("model", "objective")
-"""Parts of the experiment that decide a model's weights, besides its data and the settings of its training."""
 
 
 def trained(config: ExperimentConfig, data: Sources, run_dir: Path) -> bool:
@@ -55,8 +53,18 @@ def trained(config: ExperimentConfig, data: Sources, run_dir: Path) -> bool:
 def shaping(experiment: Mapping[str, Any]) -> dict[str, Any]:
     """Those settings of an experiment, as plain values, that decide the weights besides the data."""
     train = {name: value for name, value in experiment.get("train", {}).items() if name not in NOT_SHAPING}
-    sections = {name: experiment.get(name) for name in MODEL_SECTIONS}
+    sections = {"model": experiment.get("model"), "objective": shaping_objective(experiment.get("objective") or {})}
     return {"train": train, "data": shaping_data(experiment.get("data", {}))} | sections
+
+
+def shaping_objective(objective: Mapping[str, Any]) -> dict[str, Any]:
+    """Those settings of the objective that decide the weights: the first ones always, later ones where they change anything."""
+    always = ("prediction_coef", "rollout_coef", "rollout_steps", "stop_gradient_target", "sigreg_coef", "sigreg")
+    always = (*always, "inverse_dynamics_coef")
+    # left out at their defaults, so that a run from before they were known is still the same run
+    default = strict.to_plain(ObjectiveConfig())
+    changed = [n for n in default if n not in always and objective.get(n, default[n]) != default[n]]
+    return {name: objective.get(name) for name in (*always, *changed)}
 
 
 def shaping_data(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -94,7 +102,7 @@ def fit_model(config: ExperimentConfig, data: Sources, run_dir: Path, *, resume:
         objective = build_objective(config.objective, model)
     plain = strict.to_plain(config)
     identity = {"dataset": recordings.fingerprint, "data": shaping_data(plain["data"])}
-    identity |= {name: plain[name] for name in MODEL_SECTIONS}
+    identity |= {"model": plain["model"], "objective": shaping_objective(plain["objective"])}
     if recordings.streamed:
         identity["streamed"] = config.data.buffer_windows  # another buffer is another order
     with open_logger(config.logging, run_dir, plain) as logger:

@@ -143,6 +143,8 @@ class Trainer:
         self.device = resolve_device(config.device)
         self.model, self.objective = model.to(self.device), objective
         self.objective_module = objective.to(self.device) if isinstance(objective, nn.Module) else None
+        # what follows the weights, such as an EMA target: after_update(model, step, num_steps)
+        self.after_update: Callable[[nn.Module, int, int], None] | None = getattr(objective, "after_update", None)
         modules = [model] if self.objective_module is None else [model, self.objective_module]
         self.modules = nn.ModuleList(modules)
         self.optimizer = build_adamw(self.modules.parameters(), config.learning_rate, config.weight_decay, config.betas)
@@ -248,6 +250,8 @@ class Trainer:
         measured = dict(zip(tensors, values, strict=True))
         if math.isfinite(measured["loss"]) and math.isfinite(measured["grad_norm"]):
             self.optimizer.step()
+            if self.after_update is not None:
+                self.after_update(self.model, number, config.num_steps)
             return measured | {"count": 1.0}
         if config.on_nonfinite == "stop":
             raise stop_on(window, number, measured, self.run_dir)
