@@ -29,7 +29,7 @@ class SensorSpec:
 
     shape: tuple[int, ...]
     """Shape of one frame: (height, width, 3) for an image, (P,) for a vector."""
-    dtype: Literal["uint8", "float32"]
+    dtype: Literal["uint8", "uint16", "float32"]
     """Element type as recorded."""
     kind: Literal["image", "vector"]
     """How it is stored and tokenized."""
