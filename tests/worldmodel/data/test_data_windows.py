@@ -83,7 +83,7 @@ def test_splits_share_no_episode_and_miss_none(cache: FrameCache):
     train, val = (Windows(cache, 2, split=split, val_fraction=0.4) for split in ("train", "val"))
     assert set(train.episode) & set(val.episode) == set()
     assert set(train.episode) | set(val.episode) == set(range(10))
-    assert all(in_validation(1000 + k, 0.4) for k in val.episode)
+    assert all(in_validation(1000 + int(k), 0.4) for k in val.episode)
 
 
 def test_the_split_is_stable_when_the_dataset_grows(root: Path, cache: FrameCache):
