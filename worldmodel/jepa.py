@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from worldmodel.checks import require_at_least
 from worldmodel.encoder import EncoderConfig, TokenEncoder
 from worldmodel.errors import ConfigError
+from worldmodel.nn.memory import ContextOf, Memory, reaches, take_rows
 from worldmodel.normalisation import MeanStd
 from worldmodel.predictor import Predictor, PredictorConfig
 from worldmodel.types import Latent, Observation, WorldSpec
@@ -31,6 +32,9 @@ class JEPAConfig:
     """Keys of the observation that the encoder reads: one image, and any vectors. Privileged ones are refused."""
     context_length: int = 1
     """Frames that a prediction sees, the same in training and planning."""
+    context_of: ContextOf = "model"
+    """Whether the model sees context_length frames, exactly and however long a window is, or each of its blocks does, as in
+    published block-causal predictors. Blocks see further together: train those on windows no longer than the context."""
     rollout_chunk: int = 512
     """Candidates rolled out at a time, to bound memory."""
 
@@ -52,7 +56,12 @@ class JEPA(nn.Module):
         self.config, self.spec = config, spec
         self.encoder = TokenEncoder(config.encoder, config.sensors, spec, normalisation)
         self.predictor = Predictor(
-            config.predictor, spec.action, config.encoder.grid, self.encoder.num_tokens, config.encoder.token_dim
+            config.predictor,
+            spec.action,
+            config.encoder.grid,
+            self.encoder.num_tokens,
+            config.encoder.token_dim,
+            reaches(config.predictor.depth, config.context_length, config.context_of),
         )
 
     def encode(self, obs: Observation) -> Latent:
@@ -61,53 +70,48 @@ class JEPA(nn.Module):
 
     def predict(self, z: Latent, actions: Tensor) -> Latent:
         """Latent after each frame given the real ones up to it: (B, T, K, D), (B, T, A) -> (B, T, K, D)."""
-        num_frames, context = z.shape[1], self.config.context_length
-        if context == 1:  # frames do not see each other: fold them into the batch
+        if self.predictor.context_length == 1:  # frames do not see each other: fold them into the batch
             return self.predictor(z.flatten(0, 1).unsqueeze(1), actions.flatten(0, 1).unsqueeze(1)).view(z.shape)
-        first = self.predictor(z[:, :context], actions[:, :context])
-        if num_frames <= context:
-            return first
-        # Later frames see exactly the last `context` frames, as in a rollout. (A banded mask would see further back,
-        # by one context a block.)
-        rest = [
-            self.step(z[:, t + 1 - context : t + 1], actions[:, t + 1 - context : t + 1]) for t in range(context, num_frames)
-        ]
-        return torch.cat([first, torch.stack(rest, dim=1)], dim=1)
+        return self.predictor(z, actions)
 
     def step(self, z: Latent, actions: Tensor) -> Tensor:
         """Latent after the last frame: history (B, T, K, D) and its actions (B, T, A) -> (B, K, D)."""
-        context = self.config.context_length
-        return self.predictor(z[:, -context:], actions[:, -context:])[:, -1]
+        past = self._remember(z, actions[:, :-1])
+        return self.predictor.advance(z[:, -1], actions[:, -1], past, z.shape[1] - 1)[0]
 
     def rollout(self, context: Latent, actions: Tensor, past_actions: Tensor | None = None) -> Latent:
         """Latents after each action, (B, N, H, K, D), for context (B, T, K, D) and actions (B, N, H, A).
 
-        All N candidates start from the same context. `past_actions` (B, T - 1, A) are those between the context's frames:
-        needed when the model sees more than one of them.
+        All N candidates start from the same context, which is computed once for all of them. `past_actions` (B, T - 1, A)
+        are those between the context's frames: needed when the model sees more than one of them.
         """
         num_batch, num_candidates, horizon, _ = actions.shape
         num_seen = min(self.config.context_length, context.shape[1])
         if num_seen > 1 and past_actions is None:
             raise ValueError(f"a context of {num_seen} frames needs the past_actions between them; give them, or one frame")
-        seen = context[:, -num_seen:]
-        past = past_actions[:, -(num_seen - 1) :] if past_actions is not None and num_seen > 1 else actions[:, 0, :0]
+        shared = self._remember(context, past_actions if past_actions is not None else actions[:, 0, :0])
+        first, newest = context.shape[1] - 1, context[:, -1]
         flat = actions.flatten(0, 1)  # (B*N, H, A)
         of_row = torch.arange(num_batch, device=actions.device).repeat_interleave(num_candidates)
         parts = [
-            self._rollout_rows(seen[of_row[rows]], past[of_row[rows]], flat[rows])
+            self._rollout_rows(newest[of_row[rows]], take_rows(shared, of_row[rows]), flat[rows], first)
             for rows in torch.arange(len(flat), device=actions.device).split(self.config.rollout_chunk)
         ]
         return torch.cat(parts).view(num_batch, num_candidates, horizon, *context.shape[2:])
 
-    def _rollout_rows(self, frames: Tensor, past: Tensor, actions: Tensor) -> Tensor:
-        """frames (R, t, K, D), past (R, t - 1, A), actions (R, H, A) -> (R, H, K, D)."""
+    def _rollout_rows(self, z: Tensor, memory: Memory, actions: Tensor, frame: int) -> Tensor:
+        """z (R, K, D), the memory of the frames before it, actions (R, H, A) -> (R, H, K, D)."""
         imagined = []
         for h in range(actions.shape[1]):
-            past = torch.cat([past, actions[:, h : h + 1]], dim=1)[:, -self.config.context_length :]
-            z = self.step(frames, past)
+            z, memory = self.predictor.advance(z, actions[:, h], memory, frame + h)
             imagined.append(z)
-            frames = torch.cat([frames, z.unsqueeze(1)], dim=1)[:, -self.config.context_length :]
         return torch.stack(imagined, dim=1)
+
+    def _remember(self, z: Latent, past_actions: Tensor) -> Memory:
+        """Memory of all frames of z (B, T, K, D) but the last, given the actions (B, T - 1, A) between them."""
+        if self.predictor.context_length == 1 or z.shape[1] == 1:
+            return (None,) * len(self.predictor.blocks)
+        return self.predictor.remember(z[:, :-1], past_actions)
 
     @property
     def num_parameters(self) -> int:

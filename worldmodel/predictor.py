@@ -5,8 +5,9 @@ B batch   T time   K tokens a frame   D latent width   A action dim   C transfor
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from einops import rearrange
@@ -15,9 +16,10 @@ from torch import Tensor, nn
 from worldmodel.checks import require_at_least, require_positive
 from worldmodel.errors import ConfigError
 from worldmodel.nn.actions import RelativeAction, VectorAction, token_centres
-from worldmodel.nn.attention import FrameMask
 from worldmodel.nn.blocks import AdaLNBlock
-from worldmodel.nn.rotary import Rotation, rotation
+from worldmodel.nn.masks import FrameMask
+from worldmodel.nn.memory import Memory, keep
+from worldmodel.nn.rotary import Rotation, angles
 from worldmodel.types import ActionSpec
 
 
@@ -58,11 +60,30 @@ class PredictorConfig:
 
 
 class Predictor(nn.Module):
-    """Next latents of up to context_length frames, each from itself, the frames before it and their actions."""
+    """Next latents, each from its frame, the frames before it that the blocks reach, and their actions.
 
-    def __init__(self, config: PredictorConfig, action: ActionSpec, grid: int, num_tokens: int, token_dim: int) -> None:
+    `forward` takes all frames of a window at once. `remember` and `advance` say the same frame by frame: what has been seen
+    stays as keys and values, and a new frame costs one frame.
+    """
+
+    place_angle: Tensor
+    frame_angle: Tensor
+
+    def __init__(
+        self,
+        config: PredictorConfig,
+        action: ActionSpec,
+        grid: int,
+        num_tokens: int,
+        token_dim: int,
+        reaches: tuple[int, ...] | None = None,
+    ) -> None:
+        """`reaches`: earlier frames that each block sees (worldmodel.nn.memory); None means that frames are on their own."""
         super().__init__()
         self.config, self.grid = config, grid
+        self.reaches = reaches or (0,) * config.depth
+        if len(self.reaches) != config.depth:
+            raise ConfigError(f"{len(self.reaches)} reaches do not fit {config.depth} blocks; give one for each")
         self.num_extra = num_tokens - grid**2
         relative = config.action == "relative" or (
             config.action == "auto" and len(action.points) >= 2 and action.image_from_action is not None
@@ -87,17 +108,62 @@ class Predictor(nn.Module):
         for layer in (self.out, self.out_extra):  # a new predictor says that nothing moves
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
-        self._rotations: dict[tuple[int, str], Rotation] = {}
+        # (down, right, frame) of each place in tokens; extra tokens lie at the picture's centre
+        side = grid // config.merge
+        places = torch.cat([token_centres(side).flip(-1) * side / 2, torch.zeros(self.num_extra, 2)])
+        places = torch.cat([places, torch.zeros(len(places), 1)], dim=-1)
+        head_dim = config.width // config.num_heads
+        self.register_buffer("place_angle", angles(places, head_dim), persistent=False)
+        self.register_buffer("frame_angle", angles(torch.tensor([[0.0, 0.0, 1.0]]), head_dim), persistent=False)
+
+    @property
+    def context_length(self) -> int:
+        """Frames on which a prediction can depend."""
+        return 1 + sum(self.reaches)
 
     def forward(self, z: Tensor, actions: Tensor) -> Tensor:
         """z (B, T, K, D) and actions (B, T, A) -> z of the frame after each, (B, T, K, D); frame t sees frames <= t."""
-        if z.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
-            # Layers of this size lose to the casts what bfloat16 gains them on a CPU (measured); convolutions do not.
-            with torch.autocast("cpu", enabled=False):
-                return self._forward(z, actions)
-        return self._forward(z, actions)
+        with _precision(z):
+            x, cond = self._embed(z, actions)
+            turn = self._rotation(0, x.shape[1])
+            for block, reach in zip(self.blocks, self.reaches, strict=True):
+                x = block(x, cond, turn, FrameMask(x.shape[1], x.shape[2], reach))
+            return self._read_out(x, z)
 
-    def _forward(self, z: Tensor, actions: Tensor) -> Tensor:
+    def remember(self, z: Tensor, actions: Tensor) -> Memory:
+        """What is kept of frames z (B, P, K, D) and the actions (B, P, A) after each, for the frames that follow them."""
+        memory: Memory = ()
+        with _precision(z):
+            x, cond = self._embed(z, actions)
+            num_frames, size = x.shape[1:3]
+            turn = self._rotation(0, num_frames)
+            for i, (block, reach) in enumerate(zip(self.blocks, self.reaches, strict=True)):
+                needed = sum(self.reaches[i:])  # frames that this block and those after it will look at
+                if needed == 0:
+                    return (*memory, *(None,) * (len(self.blocks) - i))
+                x, cond = x[:, -needed - reach :], cond[:, -needed - reach :]
+                recent = turn[0][-x.shape[1] * size :], turn[1][-x.shape[1] * size :]
+                mask = FrameMask(x.shape[1], size, reach)
+                x, past = cast(AdaLNBlock, block).extend(x, cond, recent, mask)
+                memory = (*memory, keep(past, reach * size))
+        return memory
+
+    def advance(self, z: Tensor, actions: Tensor, memory: Memory, frame: int) -> tuple[Tensor, Memory]:
+        """The latent after a frame and what is kept then: z (R, K, D), actions (R, A), the frame's number in the memory's time.
+
+        The frames in the memory end at `frame` - 1. Equal to `forward` with the frames of the memory before this one.
+        """
+        with _precision(z):
+            x, cond = self._embed(z.unsqueeze(1), actions.unsqueeze(1))
+            # frames on their own have no time: the numbers do not depend on when, not even in the last bit
+            turn, kept = self._rotation(frame if self.context_length > 1 else 0, 1), []
+            for block, reach, seen in zip(self.blocks, self.reaches, memory, strict=True):
+                x, past = cast(AdaLNBlock, block).extend(x, cond, turn, past=seen)
+                kept.append(keep(past, reach * x.shape[2]))
+            return self._read_out(x, z.unsqueeze(1)).squeeze(1), tuple(kept)
+
+    def _embed(self, z: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
+        """Tokens (B, T, places, C) and what steers them, (B, T, places or 1, cond_dim)."""
         batch, time = z.shape[:2]
         places = self.grid**2
         spatial, extra = z[:, :, :places], z[:, :, places:]
@@ -108,28 +174,21 @@ class Predictor(nn.Module):
         x = self.embed(torch.cat([self._merge(spatial), told], dim=-1))  # (B, T, places / m^2, C)
         if self.num_extra:
             x = torch.cat([x, self.embed_extra(extra)], dim=2)
-        x = (x + self.place).flatten(1, 2)
 
         # Condition: the action at every token, or one for the frame.
         cond = self.frame_action(actions)  # (B, T, 1, cond_dim)
         if self.config.modulation == "token":
             at_places = self.condition(told) + cond
             cond = torch.cat([at_places, cond.expand(-1, -1, self.num_extra, -1)], dim=2) if self.num_extra else at_places
-        elif time > 1:
-            cond = cond.expand(-1, -1, self.num_places + self.num_extra, -1)
-        cond = nn.functional.silu(cond.flatten(1, 2))
+        return x + self.place, nn.functional.silu(cond)
 
-        mask = FrameMask(time, self.num_places + self.num_extra) if time > 1 else None
-        turn = self._rotation(time, x.device)
-        for block in self.blocks:
-            x = block(x, cond, turn, mask)
-        x = self.norm(x).unflatten(1, (time, -1))
-
-        # Residual: most of a table stays as it is.
+    def _read_out(self, x: Tensor, z: Tensor) -> Tensor:
+        """Residual: most of a table stays as it is."""
+        x = self.norm(x)
         change = self._unmerge(self.out(x[:, :, : self.num_places]))
         if self.num_extra:
             change = torch.cat([change, self.out_extra(x[:, :, self.num_places :])], dim=2)
-        return z + change.float()
+        return z + change.to(z.dtype)
 
     def _merge(self, tokens: Tensor) -> Tensor:
         m = self.config.merge
@@ -143,18 +202,15 @@ class Predictor(nn.Module):
             return tokens
         return rearrange(tokens, "b t (h w) (p q d) -> b t (h p w q) d", h=self.grid // m, p=m, q=m)
 
-    def _rotation(self, time: int, device: torch.device) -> Rotation:
-        key = (time, str(device))
-        if key not in self._rotations:
-            side = self.grid // self.config.merge
-            centres = token_centres(side).flip(-1) * side / 2  # (places, 2): down, right, in tokens
-            centres = torch.cat([centres, torch.zeros(self.num_extra, 2)])
-            head_dim = self.config.width // self.config.num_heads
-            if time > 1:
-                frames = torch.arange(time, dtype=torch.float32).repeat_interleave(len(centres))
-                positions = torch.cat([centres.repeat(time, 1), frames[:, None]], dim=-1)
-            else:
-                positions = torch.cat([centres, torch.zeros(len(centres), 1)], dim=-1)
-            cos, sin = rotation(positions, head_dim)
-            self._rotations[key] = (cos.to(device), sin.to(device))
-        return self._rotations[key]
+    def _rotation(self, first: int, num_frames: int) -> Rotation:
+        """Of the tokens of `num_frames` frames from number `first` on, in the order of (frame, place)."""
+        frames = torch.arange(first, first + num_frames, device=self.frame_angle.device, dtype=self.frame_angle.dtype)
+        angle = (self.place_angle + frames[:, None, None] * self.frame_angle).flatten(0, 1)
+        return angle.cos(), angle.sin()
+
+
+def _precision(z: Tensor) -> AbstractContextManager[object]:
+    """Layers of this size lose to the casts what bfloat16 gains them on a CPU (measured); convolutions do not."""
+    if z.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
+        return torch.autocast("cpu", enabled=False)
+    return nullcontext()

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from worldmodel.nn.attention import Attention, FrameMask, attend
+from worldmodel.nn.attention import Attention, attend
 from worldmodel.nn.blocks import AdaLNBlock
+from worldmodel.nn.masks import FrameMask
 from worldmodel.nn.rotary import rotate, rotation
 
 

@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from worldmodel.nn.attention import Attention, FrameMask
+from worldmodel.nn.attention import Attention, Engine, Past
+from worldmodel.nn.masks import Mask
 from worldmodel.nn.rotary import Rotation
 
 
@@ -29,7 +30,7 @@ class Modulation(nn.Module):
 class AdaLNBlock(nn.Module):
     """Attention and MLP, each between a modulated LayerNorm and a gate; the identity when new."""
 
-    def __init__(self, width: int, num_heads: int, mlp_ratio: float, cond_dim: int, engine: str = "auto") -> None:
+    def __init__(self, width: int, num_heads: int, mlp_ratio: float, cond_dim: int, engine: Engine = "auto") -> None:
         super().__init__()
         self.width = width
         self.modulation = Modulation(cond_dim, width)
@@ -37,10 +38,17 @@ class AdaLNBlock(nn.Module):
         hidden = int(width * mlp_ratio)
         self.up, self.down = nn.Linear(width, hidden), nn.Linear(hidden, width)
 
-    def forward(self, x: Tensor, cond: Tensor, turn: Rotation, mask: FrameMask | None = None) -> Tensor:
-        """x (B, L, C); cond (B, L, cond_dim) a token, or (B, 1, cond_dim) for all of them."""
+    def forward(self, x: Tensor, cond: Tensor, turn: Rotation, mask: Mask | None = None) -> Tensor:
+        """x (B, ..., L, C); cond (B, ..., L, cond_dim) a token, or (B, ..., 1, cond_dim) for all along that axis."""
+        return self.extend(x, cond, turn, mask)[0]
+
+    def extend(
+        self, x: Tensor, cond: Tensor, turn: Rotation, mask: Mask | None = None, past: Past | None = None
+    ) -> tuple[Tensor, Past]:
+        """As forward, and the keys and values of `past` and x, for the tokens that come after."""
         shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = self.modulation(cond)
         h = torch.addcmul(shift_a, F.layer_norm(x, (self.width,)), scale_a)
-        x = torch.addcmul(x, gate_a, self.attention(h, turn, mask))
+        attended, past = self.attention.extend(h, turn, mask, past)
+        x = torch.addcmul(x, gate_a, attended)
         h = torch.addcmul(shift_m, F.layer_norm(x, (self.width,)), scale_m)
-        return torch.addcmul(x, gate_m, self.down(F.gelu(self.up(h), approximate="tanh")))
+        return torch.addcmul(x, gate_m, self.down(F.gelu(self.up(h), approximate="tanh"))), past

@@ -11,20 +11,25 @@ Rotation = tuple[Tensor, Tensor]
 """Cosine and sine of each pair's angle, each (L, head_dim / 2)."""
 
 
-def rotation(positions: Tensor, head_dim: int, base: float = 100.0) -> Rotation:
-    """Cosines and sines for positions (L, axes); the pairs of a head are dealt out to the axes in turn.
+def angles(positions: Tensor, head_dim: int, base: float = 100.0) -> Tensor:
+    """Angle of each pair at positions (L, axes), (L, head_dim / 2); the pairs of a head are dealt out to the axes in turn.
 
-    The fastest pair of an axis turns by one radian a unit, the slowest by about 1/base.
+    The fastest pair of an axis turns by one radian a unit, the slowest by about 1/base. Each pair belongs to one axis, so
+    the angles of a sum of positions are the sum of their angles.
     """
     if head_dim % 2:
         raise ValueError(f"rotary positions need an even head width, got {head_dim}")
-    num_axes = positions.shape[-1]
-    angles = []
+    num_axes, turned = positions.shape[-1], []
     for pair in range(head_dim // 2):
         axis, level = pair % num_axes, pair // num_axes
         num_levels = math.ceil((head_dim // 2 - axis) / num_axes)
-        angles.append(positions[:, axis] * base ** (-level / max(num_levels, 1)))
-    angle = torch.stack(angles, dim=-1)  # (L, head_dim / 2)
+        turned.append(positions[:, axis] * base ** (-level / max(num_levels, 1)))
+    return torch.stack(turned, dim=-1)
+
+
+def rotation(positions: Tensor, head_dim: int, base: float = 100.0) -> Rotation:
+    """Cosines and sines of `angles` at positions (L, axes), such as (time, y, x)."""
+    angle = angles(positions, head_dim, base)
     return angle.cos(), angle.sin()
 
 
