@@ -98,49 +98,46 @@ class FileCheck:
         self._check_each(path, source, num_rows, verdict, tell)
 
     def _check_each(self, path: Path, source: Path, num_rows: int, verdict: Verdict, tell: Callable[[int], None]) -> None:
-        """Read every episode; the good ones go into a new file, which is used when they are not all or not exact."""
+        """Read every episode; when they are not all good, or more than pictures differs, the good ones go into a new file."""
         good: list[int] = []
         exact = source == path and num_rows == sum(row.length for row in self.rows)
-        new = self.scratch / f"{self.places[0]:09d}.parquet"
-        new.parent.mkdir(parents=True, exist_ok=True)
-        with pq.ParquetWriter(new, self.schema, use_dictionary=False) as writer:  # type: ignore[arg-type]
-            for done, (place, row) in enumerate(zip(self.places, self.rows, strict=True)):
-                tell(done)
-                try:
-                    table = self._read(place)
-                    exact = exact and self._is_exact(path, row, table)
-                except DataError as error:
-                    verdict.dropped.append((row.episode_index, _short(error, self.file)))
-                    continue
-                writer.write_table(table)
+        for done, (place, row) in enumerate(zip(self.places, self.rows, strict=True)):
+            tell(done)
+            try:
+                numbers = self._rows_of(place, self._numbers())
+                exact = exact and self._is_exact(path, row, numbers)
                 good.append(place)
+            except DataError as error:
+                verdict.dropped.append((row.episode_index, _short(error, self.file)))
         if exact and len(good) == len(self.places):
-            new.unlink()
             self._keep(verdict, path, [row.first_frame - self.start for row in self.rows])
             return
         verdict.notes.append(f"{self.file} is made anew of the {len(good)} of its {len(self.places)} episodes that are whole")
         verdict.damaged.append(self.dataset.root / self.file)
+        new = self.scratch / f"{self.places[0]:09d}.parquet"
         self.places = good
+        with pq.ParquetWriter(new, self.schema, use_dictionary=False) as writer:  # type: ignore[arg-type]
+            for place in good:
+                writer.write_table(self._rows_of(place, list(self.dataset.features)))
         lengths = np.array([self.dataset.episodes[place].length for place in good], np.int64)
         self._keep(verdict, new, (np.cumsum(lengths) - lengths).tolist())
 
-    def _read(self, place: int) -> pa.Table:
-        """The rows of an episode as they were written. DataError when they are not."""
+    def _rows_of(self, place: int, columns: list[str]) -> pa.Table:
+        """These columns of an episode as they were written. DataError when it does not read back so."""
         row, dataset = self.dataset.episodes[place], self.dataset
         episode = dataset.read_episode(place)
         if digest(episode) != row.sha256:
             raise DataError("it reads back otherwise than it was written")
-        table = to_table(columns_of(episode, dataset.spec), dataset.features, row.episode_index, dataset.fps)
+        features = {name: dataset.features[name] for name in columns}
+        table = to_table(columns_of(episode, dataset.spec), features, row.episode_index, dataset.fps)
         index = pa.array(row.first_frame + np.arange(row.length))
         return table.set_column(table.schema.get_field_index("index"), table.schema.field("index"), index)
 
-    def _is_exact(self, path: Path, row: EpisodeRow, table: pa.Table) -> bool:
-        """Whether the file holds these very rows; pictures have been compared, and tasks are numbered anew when need be."""
-        numbers = [name for name in self._numbers() if name != "task_index"]
+    def _is_exact(self, path: Path, row: EpisodeRow, expected: pa.Table) -> bool:
+        """Whether the file holds these very numbers; tasks are numbered anew when need be."""
+        numbers = [name for name in expected.column_names if name != "task_index"]
         there = read_rows(path, row.first_frame - self.start, row.length, numbers)
-        return there.select(numbers).equals(table.select(numbers).combine_chunks()) or all(
-            there.column(name).combine_chunks().equals(table.column(name).combine_chunks()) for name in numbers
-        )
+        return all(there.column(name).combine_chunks().equals(expected.column(name).combine_chunks()) for name in numbers)
 
     def _numbers_hold(self, path: Path) -> bool:
         """Whether every number of a believed file is what its column says, and in its place."""

@@ -21,7 +21,7 @@ from worldmodel.data.episodes_table import (
     video_columns,
     video_place,
 )
-from worldmodel.data.features import DATA_PATH, INFO, LABEL, VIDEO_PATH, WORLD, Feature, features_of
+from worldmodel.data.features import CHECKSUMS, DATA_PATH, INFO, LABEL, VIDEO_PATH, WORLD, Feature, features_of
 from worldmodel.data.files import inside, one_line, read_parquet
 from worldmodel.data.info import read_info, require_readable
 from worldmodel.data.shards import shard_rows
@@ -63,6 +63,8 @@ def read_remains(root: Path) -> Remains:
     Raises:
         DataError: it is beyond repair: the world is lost, or not one episode row is left.
     """
+    if not (root / WORLD).exists() and (root / INFO).exists() and not (root / CHECKSUMS).exists():
+        raise DataError(f"{root} was made by another program, which left no digests to compare with; 'worldmodel import' it")
     if not (root / WORLD).exists():
         known = (
             f"{INFO} alone does not say how sensors and actions are bounded" if (root / INFO).exists() else "so is info.json"

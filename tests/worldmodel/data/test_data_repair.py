@@ -348,6 +348,11 @@ BEYOND: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda root: ((root / "meta/worldmodel.json").unlink(), (root / "meta/info.json").unlink()),
         "worldmodel.json is missing",
     ),
+    "no world": (lambda root: (root / "meta/worldmodel.json").unlink(), "copy it from a dataset of the same world"),
+    "another program's": (
+        lambda root: ((root / "meta/worldmodel.json").unlink(), (root / "meta/checksums.json").unlink()),
+        "was made by another program",
+    ),
     "bad world": (lambda root: (root / "meta/worldmodel.json").write_text("{"), "copy meta/worldmodel.json"),
     "no rows at all": (lambda root: shutil.rmtree(root / "meta/episodes"), "no row of meta/episodes"),
     "no data at all": (lambda root: shutil.rmtree(root / "data"), "none of its episodes can be read"),
