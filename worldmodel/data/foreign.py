@@ -179,8 +179,8 @@ def foreign_episodes(root: Path, info: dict[str, Any], layout: Layout) -> tuple[
         length = row["length"]
         if (row["dataset_from_index"], row["dataset_to_index"]) != (start, start + (length or 0)):
             raise DataError(f"{path} is damaged: episode {row['episode_index']} does not follow the one before it")
-        if length < 2:
-            raise DataError(f"{path}: episode {row['episode_index']} has {length} frame; an episode has 2 at least")
+        if not length or length < 1:
+            raise DataError(f"{path}: episode {row['episode_index']} has {length} frames; an episode has one at least")
         rows.append(
             EpisodeRow(
                 episode_index=row["episode_index"],

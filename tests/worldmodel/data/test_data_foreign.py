@@ -181,9 +181,9 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda root: edit_rows(root, lambda row: {key: value for key, value in row.items() if key != "tasks"}),
         "no column 'tasks'",
     ),
-    "an episode of one frame": (
-        lambda root: edit_rows(root, lambda row: row | {"length": 1, "dataset_to_index": row["dataset_from_index"] + 1}),
-        "has 1 frame",
+    "an episode of no frame": (
+        lambda root: edit_rows(root, lambda row: row | {"length": 0, "dataset_to_index": row["dataset_from_index"]}),
+        "has 0 frames",
     ),
     "no video time": (
         lambda root: edit_rows(root, lambda row: row | {f"videos/{VIDEOS[0]}/to_timestamp": None}),

@@ -62,7 +62,7 @@ class LeRobot:
         spec, lines = dataset.spec, []
         lines.append(f"the last observation of each episode, {dataset.num_episodes} in all: no action follows it")
         if short := sum(row.length == 2 for row in dataset.episodes):
-            lines.append(f"{short} episodes of one action are one row each, which 'worldmodel import' does not take back")
+            lines.append(f"{short} episodes of one action are one row each; 'worldmodel import' takes them with skip_episodes only")
         if dataset.label_names:
             lines.append(f"labels: {', '.join(dataset.label_names)}")
         lines.append("of each episode: the seed, how it ended (terminated or truncated), its variation and its digest")
