@@ -12,6 +12,7 @@ from worldmodel.data.foreign import foreign_episodes, foreign_layout
 from worldmodel.data.frame_reader import Layout
 from worldmodel.data.info import read_info, require_readable
 from worldmodel.data.shards import recorded_episodes, shard_rows
+from worldmodel.data.swap import require_settled
 from worldmodel.data.world import read_world
 from worldmodel.errors import DataError
 from worldmodel.types import WorldSpec
@@ -53,6 +54,7 @@ def _check_features(path: Path, features: dict[str, Feature], spec: WorldSpec) -
 def _require_dataset(root: Path) -> None:
     if not root.is_dir():
         raise DataError(f"{root} is no folder; expected a dataset made by 'worldmodel record'")
+    require_settled(root)
     if not (root / INFO).exists():
         if shard_rows(root):
             raise DataError(f"{root} is not finished: {len(recorded_episodes(root))} episodes so far; record again to go on")

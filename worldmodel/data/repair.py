@@ -22,7 +22,7 @@ from worldmodel.data.meta import content_files, licence_of, write_meta
 from worldmodel.data.recheck import recheck
 from worldmodel.data.recheck_file import Verdict
 from worldmodel.data.salvage import Remains, read_remains
-from worldmodel.data.swap import finish, interrupted, new_folder, put_aside, stage, swap
+from worldmodel.data.swap import finish, interrupted, new_folder, put_aside, require_settled, stage, swap
 from worldmodel.data.world import LOCK
 from worldmodel.errors import DataError
 from worldmodel.progress import Progress
@@ -71,8 +71,8 @@ def repair(
         raise DataError(f"{root} is no folder; expected a dataset")
     done = Repair()
     aloof = dry_run or out is not None  # nothing in `root` is written
-    if aloof and interrupted(root):
-        raise DataError(f"a repair of {root} was interrupted; run 'worldmodel repair {root}' once to finish it")
+    if aloof:
+        require_settled(root)
     busy = f"{root} is being recorded or finalized by another process; repair it when it has finished"
     with contextlib.nullcontext() if aloof else lock(root / LOCK, exclusive=True, wait=2.0, busy=busy):
         if not aloof and interrupted(root):

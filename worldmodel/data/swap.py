@@ -33,6 +33,12 @@ def interrupted(root: Path) -> bool:
     return (root / STAGE / _JOURNAL).exists()
 
 
+def require_settled(root: Path) -> None:
+    """Raise DataError when a repair was killed while it moved files: what is there now is neither the old nor the new."""
+    if interrupted(root):
+        raise DataError(f"a repair of {root} was interrupted; run 'worldmodel repair {root}' once to finish it")
+
+
 def swap(root: Path, aside: list[str], to: str, remove: list[str]) -> None:
     """Move the staged files in, the `aside` ones into the folder `to`, and delete the `remove` ones; paths are relative."""
     for path in (root / STAGE / _NEW).rglob("*"):

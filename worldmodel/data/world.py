@@ -7,6 +7,7 @@ from pathlib import Path
 
 from worldmodel.data.features import INFO, WORLD
 from worldmodel.data.files import lock, one_line, publish_json, read_json
+from worldmodel.data.swap import require_settled
 from worldmodel.errors import DataError, MismatchError
 from worldmodel.types import WorldSpec
 
@@ -42,6 +43,7 @@ def require_free(root: Path) -> None:
     """Raise DataError for a folder that somebody uses for something else."""
     if root.exists() and not root.is_dir():
         raise DataError(f"{root} is a file; expected a folder for the dataset")
+    require_settled(root)
     if root.is_dir() and not (root / WORLD).exists():
         others = sorted(path.name for path in root.iterdir() if path.name not in _OURS)
         if others or (root / INFO).exists():
