@@ -7,10 +7,11 @@ and goes home, and the next observation is taken when the objects have come to r
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cache
+from typing import TypeVar
 
 import mujoco
 import numpy as np
@@ -18,6 +19,7 @@ import numpy as np
 from envs.arm import Robot
 from envs.scene import MAX_OBJECTS
 
+T = TypeVar("T")
 STEPS_PER_TICK = 4
 """Physics steps between two commands of the controller."""
 RAMP = 0.2
@@ -76,16 +78,29 @@ def time_law(num_ticks: int, ramp: float = RAMP) -> np.ndarray:
     return share
 
 
-def _nobody(stage: Stage) -> None:
-    """Nobody watches."""
-
-
 def _rate(path: np.ndarray, tick: float) -> np.ndarray:
     """Central differences of a path (ticks, J), one-sided at its ends: np.gradient without its overhead."""
     rate = np.empty_like(path)
     rate[1:-1] = (path[2:] - path[:-2]) / (2 * tick)
     rate[0], rate[-1] = (path[1] - path[0]) / tick, (path[-1] - path[-2]) / tick
     return rate
+
+
+def run(
+    model: mujoco.MjModel, data: mujoco.MjData, skill: Generator[Stage, None, T], on_tick: Callable[[Stage], None] | None = None
+) -> T:
+    """Step the physics as a skill commands until it is done: its result; `on_tick` is called after each controller tick.
+
+    A skill is a generator: it writes `data.ctrl`, yields what it is doing, and expects the world a tick later.
+    """
+    while True:
+        try:
+            stage = next(skill)
+        except StopIteration as done:
+            return done.value
+        mujoco.mj_step(model, data, STEPS_PER_TICK)
+        if on_tick is not None:
+            on_tick(stage)
 
 
 class SweepSkill:
@@ -146,57 +161,59 @@ class SweepSkill:
         self, data: mujoco.MjData, start: np.ndarray, end: np.ndarray, on_tick: Callable[[Stage], None] | None = None
     ) -> SweepResult:
         """Run one sweep until the robot is home and the objects rest; `on_tick` is called after each controller tick."""
-        began, tell = data.time, on_tick or _nobody
+        return run(self.model, data, self.sweep(data, start, end), on_tick)
+
+    def settle(self, data: mujoco.MjData, tell: Callable[[Stage], None] | None = None) -> None:
+        """Wait with the robot at home until the objects rest."""
+        run(self.model, data, self.settling(data), tell)
+
+    def sweep(self, data: mujoco.MjData, start: np.ndarray, end: np.ndarray) -> Generator[Stage, None, SweepResult]:
+        """One sweep, closed loop, for whoever steps the physics: see `run`."""
+        began = data.time
         approach, lower, sweep, lift, home = self.plan(start, end)
-        self._follow(data, Stage.APPROACH, approach, tell)
-        reached, peak = self._follow(data, Stage.LOWER, lower, tell, self.config.max_lower_force)
+        yield from self._follow(data, Stage.APPROACH, approach)
+        reached, peak = yield from self._follow(data, Stage.LOWER, lower, self.config.max_lower_force)
         blocked = reached < len(lower)
         if blocked:  # up the way that it came down, and home from there
             back = np.concatenate([lower[:reached][::-1], approach[-1:]])
-            self._follow(data, Stage.LIFT, back, tell)
+            yield from self._follow(data, Stage.LIFT, back)
             home = self._timed(np.stack([approach[-1], self.robot.home]), 0.0)
         else:
-            peak = max(peak, self._follow(data, Stage.SWEEP, sweep, tell)[1])
-            self._follow(data, Stage.LIFT, lift, tell)
-        self._follow(data, Stage.HOME, home, tell)
-        self.settle(data, tell)
+            _, felt = yield from self._follow(data, Stage.SWEEP, sweep)
+            peak = max(peak, felt)
+            yield from self._follow(data, Stage.LIFT, lift)
+        yield from self._follow(data, Stage.HOME, home)
+        yield from self.settling(data)
         return SweepResult(blocked, peak, data.time - began)
 
+    def settling(self, data: mujoco.MjData) -> Generator[Stage, None, None]:
+        """`settle`, for whoever steps the physics."""
+        waited = 0.0
+        while waited < self.config.max_settle and not self._is_quiet(data):
+            self._command(data, self.robot.home, self.rest)
+            yield Stage.SETTLE
+            waited += self.tick
+
     def _follow(
-        self,
-        data: mujoco.MjData,
-        stage: Stage,
-        targets: np.ndarray,
-        tell: Callable[[Stage], None],
-        max_force: float = np.inf,
-    ) -> tuple[int, float]:
+        self, data: mujoco.MjData, stage: Stage, targets: np.ndarray, max_force: float = np.inf
+    ) -> Generator[Stage, None, tuple[int, float]]:
         """Track joint targets (ticks, J) until the paddle feels more than `max_force`: ticks done, largest force [N]."""
         velocity = _rate(targets, self.tick)
         acceleration = _rate(velocity, self.tick)
         peak, felt = 0.0, data.sensordata[self.touch : self.touch + 1]  # a view, looked up once
         for done, (ahead, wanted) in enumerate(zip(targets + self.lead * velocity, acceleration, strict=True), start=1):
             self._command(data, ahead, wanted)
+            yield stage
             peak = max(peak, felt.item())
-            tell(stage)
             if peak > max_force:
                 return done, peak
         return len(targets), peak
 
-    def settle(self, data: mujoco.MjData, tell: Callable[[Stage], None] | None = None) -> None:
-        """Wait with the robot at home until the objects rest."""
-        waited = 0.0
-        while waited < self.config.max_settle and not self._is_quiet(data):
-            self._command(data, self.robot.home, self.rest)
-            waited += self.tick
-            if tell is not None:
-                tell(Stage.SETTLE)
-
     def _command(self, data: mujoco.MjData, ahead: np.ndarray, acceleration: np.ndarray) -> None:
-        """One tick of computed-torque control through position servos: what they would lag by is commanded ahead."""
+        """Computed-torque control through position servos for one tick: what they would lag by is commanded ahead."""
         self._robot_qacc[:] = acceleration
         mujoco.mj_mulM(self.model, data, self._force, self._qacc)
         data.ctrl[:] = ahead + self._robot_force / self.robot.stiffness
-        mujoco.mj_step(self.model, data, STEPS_PER_TICK)
 
     def _is_quiet(self, data: mujoco.MjData) -> bool:
         velocity = data.qvel[self.object_qvel].reshape(MAX_OBJECTS, 6)[:, :3]
