@@ -1,0 +1,139 @@
+"""Surprise: what is usual for a prediction, calibrated z-scores, and AUROC of violated events."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, cast
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from tests.worldmodel.test_jepa import tiny
+from tests.worldmodel.toy import ToyWindows
+from worldmodel.diagnostics import (
+    EventPair,
+    SurpriseScale,
+    auroc,
+    fit_surprise,
+    horizon_errors,
+    surprise,
+    violation_of_expectation,
+)
+from worldmodel.errors import DataError, WorldModelError
+from worldmodel.types import Window
+
+
+class Noisy:
+    """K places that move by the action (B, K); what is seen errs by noise, more where it moves. The latent is the state."""
+
+    class config:
+        sensors = ("state",)
+
+    def eval(self) -> None: ...
+
+    def parameters(self) -> Any:
+        return iter([torch.zeros(1)])
+
+    def encode(self, obs: dict[str, Tensor]) -> Tensor:
+        return obs["state"].unsqueeze(-1)  # (B, T, K, 1)
+
+    def rollout(self, context: Tensor, actions: Tensor) -> Tensor:
+        return context[:, -1:, None] + actions.cumsum(2).unsqueeze(-1)
+
+
+MODEL = cast(Any, Noisy())
+
+
+def windows(num: int, num_actions: int = 2, seed: int = 0) -> Window:
+    rng = np.random.default_rng(seed)
+    moves = rng.normal(size=(num, num_actions, 6)) * (rng.random((num, num_actions, 6)) < 0.3)
+    noise = rng.normal(size=moves.shape) * np.sqrt(0.01 + 0.5 * moves**2)
+    state = np.concatenate([np.zeros((num, 1, 6)), (moves + noise).cumsum(1)], axis=1)
+    tensors = [torch.from_numpy(x).float() for x in (state, moves)]
+    index = torch.zeros(num, dtype=torch.int64)
+    return Window({"state": tensors[0]}, tensors[1], {}, index, index)
+
+
+def test_it_finds_how_errors_grow_with_predicted_change() -> None:
+    scale = fit_surprise(MODEL, windows(4000))
+    assert scale.slope[0] == pytest.approx(0.5, rel=0.15)
+    assert scale.floor[0] == pytest.approx(0.015, abs=0.006)  # at least a tenth of the mean error
+    assert len(scale.mean) == 2 and scale.num_windows == 4000
+
+
+def test_natural_events_have_standard_scores() -> None:
+    scale, other = fit_surprise(MODEL, windows(500)), windows(500, seed=1)
+    before, after = ({"state": other.observations["state"][:, t : t + 1]} for t in (0, 1))
+    z = surprise(MODEL, scale, before, other.actions[:, :1], after)
+    assert z.shape == (500,)
+    assert float(z.mean()) == pytest.approx(0, abs=0.15) and float(z.std()) == pytest.approx(1, abs=0.15)
+    far = {"state": other.observations["state"][:, 2:3]}
+    assert float(surprise(MODEL, scale, before, other.actions, far).std()) == pytest.approx(1, abs=0.2)
+    with pytest.raises(WorldModelError, match="1 to 2 actions ahead, got 3"):
+        surprise(MODEL, scale, before, other.actions[:, [0, 1, 1]], far)
+
+
+def test_one_score_by_hand() -> None:
+    scale = SurpriseScale((0.5,), (2.0,), (0.25,), (0.1,), 9)
+    present, predicted, seen = torch.zeros(1, 2, 1), torch.tensor([[[0.0], [1.0]]]), torch.tensor([[[1.0], [3.0]]])
+    want = (np.log(1 + (1 / 0.5 + 4 / 2.5) / 2) - 0.25) / 0.1
+    assert float(scale.z(present, predicted, seen)) == pytest.approx(want, rel=1e-6)
+    # the same error surprises less where change was predicted
+    moved = torch.tensor([[[0.0], [2.0]]])
+    still = torch.tensor([[[1.0], [1.0]]])
+    assert float(scale.z(present, predicted, moved)) < float(scale.z(present, predicted, still))
+
+
+def test_the_scale_is_stored_and_read_back() -> None:
+    scale = fit_surprise(MODEL, windows(20))
+    assert SurpriseScale.from_json(scale.to_json()) == scale
+    for broken in ({}, scale.to_json() | {"std": [0.0, 1.0]}, scale.to_json() | {"mean": [1.0]}):
+        with pytest.raises(DataError, match="measure the run again"):
+            SurpriseScale.from_json(broken)
+    with pytest.raises(DataError, match="two windows"):
+        fit_surprise(MODEL, windows(1))
+
+
+def test_auroc_is_exact() -> None:
+    assert auroc(np.array([0.0, 1.0]), np.array([2.0, 3.0])) == 1
+    assert auroc(np.array([0.0, 2.0]), np.array([1.0, 2.0])) == pytest.approx((1 + 0 + 1 + 0.5) / 4)
+    with pytest.raises(DataError):
+        auroc(np.zeros(0), np.ones(1))
+
+
+def test_violations_are_told_from_natural_events() -> None:
+    scale, data = fit_surprise(MODEL, windows(500)), windows(40, num_actions=1, seed=2)
+    state = data.observations["state"].numpy()
+    pairs = []
+    for row in range(40):
+        before, natural = ({"state": state[row, t], "unread": np.zeros(3)} for t in (0, 1))
+        jumped = {"state": natural["state"] + np.float32(2) * (np.arange(6) == row % 6).astype(np.float32)}
+        pairs.append(EventPair("jumped", before, data.actions[row, 0].numpy(), natural, jumped))
+        pairs.append(EventPair("nothing", before, data.actions[row, 0].numpy(), natural, natural))
+    found = violation_of_expectation(MODEL, scale, pairs, batch_size=7)
+    assert found["jumped"].auroc > 0.9 and found["jumped"].paired > 0.9 and found["jumped"].num_pairs == 40
+    assert found["jumped"].violated_z > 2 > found["jumped"].natural_z
+    assert (found["nothing"].auroc, found["nothing"].paired) == (pytest.approx(0.5), 0.5)
+    with pytest.raises(DataError, match="no pairs"):
+        violation_of_expectation(MODEL, scale, [])
+
+
+def test_horizon_errors_in_centimetres() -> None:
+    """A head that reads 3 cm beside the truth in every latent that it is given."""
+    model, window = tiny(), ToyWindows(10, num_frames=4).batch(np.arange(10))
+
+    class Beside:
+        def __call__(self, z: Tensor) -> tuple[Tensor, Tensor]:
+            position = window.labels["position"][:, 1:] + torch.tensor([0.03, 0.0])
+            return torch.zeros(*z.shape[:2], 5, 4), position
+
+    report = horizon_errors(model, window, cast(Any, Beside()))
+    for errors in (report.predicted_cm, report.copied_cm, report.seen_cm):
+        assert errors == pytest.approx([3.0] * 3, rel=1e-4)
+    plain = horizon_errors(model, dataclasses.replace(window, labels={}), cast(Any, Beside()))
+    assert plain.predicted_cm == () and plain.predicted == report.predicted
+    by_two = horizon_errors(model, window, batch_size=2)
+    assert by_two.predicted == pytest.approx(report.predicted, rel=1e-4)
+    assert by_two.copied == pytest.approx(report.copied, rel=1e-4)
