@@ -15,7 +15,6 @@ from typing import Any
 
 import gymnasium
 import torch
-from torch import Tensor
 
 from agents import strict
 from agents.baselines import Agent, ExpertAgent, RandomAgent
@@ -24,7 +23,7 @@ from agents.experiment import DataConfig, ExperimentConfig
 from agents.recordings import Recordings, Sources, fingerprint_of, open_recordings, parts_of
 from agents.runs import Heads, Run, build_agent, load_run
 from agents.scores import Evaluation
-from worldmodel.diagnostics import collapse
+from worldmodel.diagnostics import Health
 from worldmodel.errors import CheckpointError, ConfigError, WorldModelError, unknown_name
 from worldmodel.heads import fit_heads
 from worldmodel.jepa import JEPA
@@ -107,7 +106,7 @@ def fit_model(config: ExperimentConfig, data: Sources, run_dir: Path, *, resume:
         identity["streamed"] = config.data.buffer_windows  # another buffer is another order
     with open_logger(config.logging, run_dir, plain) as logger:
         trainer = Trainer(
-            model, objective, train, val, config.train, logger, run_dir, identity=identity, diagnose=latent_health
+            model, objective, train, val, config.train, logger, run_dir, identity=identity, diagnose=Health()
         )
         trainer.fit(resume=resume, progress=progress)
     forget_results(run_dir)
@@ -220,9 +219,3 @@ def make_agent(name: str, run: Run, config: ExperimentConfig, env: gymnasium.Env
         raise ConfigError(unknown_name("agent", name, names))
     chosen = dataclasses.replace(config.cost, name=cost) if cost else config.cost
     return build_agent(run, config.planner, chosen, env)
-
-
-def latent_health(z: Tensor) -> dict[str, float]:
-    """Numbers that tell a collapsed latent (B, T, K, D) from a healthy one."""
-    report = collapse(z)
-    return {"std": report.mean_std, "dead_share": report.dead_share, "effective_rank": report.effective_rank}

@@ -36,7 +36,7 @@ from worldmodel.train.optimizer import build_adamw, set_learning_rate
 from worldmodel.train.prefetch import Prefetcher, move
 from worldmodel.train.schedule import SCHEDULES
 from worldmodel.train.state import STATE, TrainingState, load_state, pack, save_state, unpack
-from worldmodel.train.validate import Validation
+from worldmodel.train.validate import Diagnose, Validation
 from worldmodel.types import Window
 
 NOT_SHAPING = ("compile", "device", "num_threads", "log_every", "val_every", "val_batches", "save_every_seconds")
@@ -126,13 +126,13 @@ class Trainer:
         run_dir: Path,
         *,
         identity: Mapping[str, Any] | None = None,
-        diagnose: Callable[[Tensor], Mapping[str, float]] | None = None,
+        diagnose: Diagnose | None = None,
     ) -> None:
         """`windows_train`: windows, which are shuffled here, or batches of them that somebody else has chosen.
 
         `identity`: plain values, besides `config`, that must be the same on resuming, such as the data's fingerprint.
 
-        `diagnose`: numbers that tell a collapsed latent (B, T, K, D) from a healthy one, logged as val/NAME.
+        `diagnose`: numbers that tell a healthy model from a broken one, logged as val/NAME.
         """
         if windows_train.num_windows < config.batch_size:
             raise DataError(

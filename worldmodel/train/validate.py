@@ -14,6 +14,8 @@ from worldmodel.data.batches import WindowSource
 from worldmodel.train.prefetch import move
 from worldmodel.types import Window
 
+Diagnose = Callable[[Any, Tensor, Tensor], Mapping[str, float]]
+"""Numbers by name, of a model, the latents (B, T, K, D) of some windows, and the actions (B, T - 1, A) between them."""
 Objective = Callable[[Any, Window, torch.Generator], tuple[Tensor, dict[str, Tensor]]]
 
 
@@ -26,7 +28,7 @@ class Validation:
         batch_size: int,
         num_batches: int,
         seed: int,
-        diagnose: Callable[[Tensor], Mapping[str, float]] | None,
+        diagnose: Diagnose | None,
     ) -> None:
         """Whole batches only, since statistics over the batch depend on its size; one smaller batch when there are too few."""
         order = np.random.default_rng(seed).permutation(windows.num_windows)
@@ -45,6 +47,9 @@ class Validation:
                 totals[name] += float(value)
         row = {f"val/{name}": total / len(self.batches) for name, total in totals.items()}
         if self.diagnose is not None:
-            z = model.encode(move(self.windows.batch(self.batches[0]), device).observations)
-            row |= {f"val/{name}": float(value) for name, value in self.diagnose(z).items()}
+            window = move(self.windows.batch(self.batches[0]), device)
+            # eager, since its shapes are others than training's and not worth compiling for
+            with torch.compiler.set_stance("force_eager"):
+                found = self.diagnose(model, model.encode(window.observations), window.actions)
+            row |= {f"val/{name}": float(value) for name, value in found.items()}
         return row

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from worldmodel.data import Dataset, DatasetWriter, FrameCache, Windows, finalize
-from worldmodel.diagnostics import collapse
+from worldmodel.diagnostics import Health
 from worldmodel.encoder import EncoderConfig
 from worldmodel.jepa import JEPA, JEPAConfig
 from worldmodel.objectives import ObjectiveConfig, build_objective
@@ -77,7 +77,7 @@ def make_trainer(run_dir, windows, config=CONFIG, seed=0) -> Trainer:
     model, objective = make_model(seed)
     train, val = windows
     logger = JsonlLogger(run_dir)
-    return Trainer(model, objective, train, val, config, logger, run_dir, diagnose=lambda z: {"std": collapse(z).mean_std})
+    return Trainer(model, objective, train, val, config, logger, run_dir, diagnose=Health())
 
 
 def test_a_stopped_and_resumed_run_ends_on_the_same_bits(tmp_path, windows):
@@ -98,7 +98,8 @@ def test_a_stopped_and_resumed_run_ends_on_the_same_bits(tmp_path, windows):
         assert torch.equal(value, resumed.modules.state_dict()[name]), name
     losses = [[row["train/loss"] for row in read_metrics(tmp_path / run) if "train/loss" in row] for run in ("straight", "run")]
     assert losses[0] == losses[1]
-    assert {"val/std", "val/pred", "val/sigreg", "val/inverse"} <= read_metrics(tmp_path / "run")[-1].keys()
+    told = {"val/std", "val/action_ratio", "val/alarms", "val/pred", "val/sigreg", "val/inverse"}
+    assert told <= read_metrics(tmp_path / "run")[-1].keys()
 
 
 def test_the_run_folder_is_read_back_into_an_equal_model(tmp_path, windows):

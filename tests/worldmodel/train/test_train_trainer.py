@@ -259,12 +259,12 @@ def test_an_objectives_own_parameters_are_trained_and_resumed(tmp_path):
 def test_the_latent_is_diagnosed(tmp_path):
     shapes = []
 
-    def diagnose(z):
-        shapes.append(tuple(z.shape))
+    def diagnose(model, z, actions):
+        shapes.append((tuple(z.shape), tuple(actions.shape), model.training))
         return {"std": z.std().item()}
 
     make_trainer(tmp_path, diagnose=diagnose).fit()
-    assert set(shapes) == {(4, 3, 1, 8)}
+    assert set(shapes) == {((4, 3, 1, 8), (4, 2, 2), False)}
     assert [row["step"] for row in read_metrics(tmp_path) if "val/std" in row] == [8, 16, 20]
 
 
