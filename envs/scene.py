@@ -174,6 +174,14 @@ def shape_slot(model: mujoco.MjModel, slot: int, shape: ObjectShape, half: np.nd
     model.geom_rgba[mouth] = (*np.clip(rgb * shape.mouth_shade, 0, 1), 1)
 
 
+def paint_slot(model: mujoco.MjModel, slot: int, rgb: np.ndarray) -> None:
+    """Give an object another colour (3,), the disc on top as much darker or brighter as it was; the model is changed."""
+    geom, mouth = model.geom(f"object{slot}").id, model.geom(f"object{slot}_mouth").id
+    shade = model.geom_rgba[mouth, :3].max() / max(model.geom_rgba[geom, :3].max(), 1e-6)
+    model.geom_rgba[geom, :3] = rgb
+    model.geom_rgba[mouth, :3] = np.clip(rgb * shade, 0, 1)
+
+
 def park_slot(model: mujoco.MjModel, slot: int) -> None:
     """Give a slot that is not used the same body in every episode: the solver's scale is a mean over all bodies."""
     box = SHAPES[-1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any, ClassVar
 
 import gymnasium as gym
@@ -14,7 +15,7 @@ from envs import experts
 from envs.arm import ROBOTS
 from envs.objects import TableObject, draw_objects
 from envs.rendering import Camera, FilmCamera
-from envs.scene import CAMERA_HALF_VIEW, CAMERA_POS, FLOOR_Z, MAX_OBJECTS, OBJECT, build_spec, park_slot, shape_slot
+from envs.scene import CAMERA_HALF_VIEW, CAMERA_POS, FLOOR_Z, MAX_OBJECTS, OBJECT, build_spec, paint_slot, park_slot, shape_slot
 from envs.skills import SweepConfig, SweepResult, SweepSkill
 from envs.tasks.clear import INSTRUCTION, Status, classify, goal_layout, start_layout
 
@@ -194,6 +195,34 @@ class TabletopEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
     def aimed_action(self, rng: np.random.Generator) -> np.ndarray:
         """A noisy sweep (4,) through an object drawn at random, or a random one when none is left."""
         return self._to_action(experts.aimed_sweep(self.on_table(), rng))
+
+    def observe_edited(
+        self, slot: int, *, pose: np.ndarray | None = None, rgb: np.ndarray | None = None, present: bool = True
+    ) -> dict[str, np.ndarray]:
+        """The observation if one object had another pose (7,) [m, unit quaternion] or colour (3,), or were gone.
+
+        Nothing else changes, and the world itself stays as it is: for showing a model what cannot happen. ValueError for a
+        slot without an object.
+        """
+        if slot not in [thing.slot for thing in self.objects]:
+            raise ValueError(f"there is no object in slot {slot}; slots in use: {[thing.slot for thing in self.objects]}")
+        data, objects, colours, flags = self.data, self.objects, self.model.geom_rgba.copy(), self.model.opt.enableflags
+        self.data = copy.copy(data)
+        try:
+            self.model.opt.enableflags &= ~int(mujoco.mjtEnableBit.mjENBL_SLEEP)  # what sleeps is not moved
+            if pose is not None:
+                self._poses()[slot] = pose
+            if rgb is not None:
+                paint_slot(self.model, slot, np.asarray(rgb))
+            if not present:
+                self._poses()[slot, 2] = FLOOR_Z - 2
+                self.objects = [thing for thing in objects if thing.slot != slot]
+            mujoco.mj_kinematics(self.model, self.data)
+            mujoco.mj_camlight(self.model, self.data)
+            return self._observe()
+        finally:
+            self.data, self.objects, self.model.opt.enableflags = data, objects, flags
+            self.model.geom_rgba[:] = colours
 
     @property
     def instruction(self) -> str:
