@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from worldmodel.checks import require_at_least, require_share
 from worldmodel.errors import ConfigError, MismatchError
+from worldmodel.layout import TokenLayout
 from worldmodel.nn.norm import PlaceNorm
 from worldmodel.normalisation import MeanStd
 from worldmodel.types import Observation, WorldSpec
@@ -114,7 +115,8 @@ class TokenEncoder(nn.Module):
                 for key in vectors
             }
         )
-        self.num_tokens = config.grid**2 + len(vectors)
+        self.layout = TokenLayout(config.grid, num_extra=len(vectors))
+        self.num_tokens = self.layout.num_tokens
         self.norm = PlaceNorm(self.num_tokens, config.token_dim, config.norm_momentum)
 
     def forward(self, obs: Observation) -> Tensor:

@@ -58,8 +58,7 @@ class JEPA(nn.Module):
         self.predictor = Predictor(
             config.predictor,
             spec.action,
-            config.encoder.grid,
-            self.encoder.num_tokens,
+            self.encoder.layout,
             config.encoder.token_dim,
             reaches(config.predictor.depth, config.context_length, config.context_of),
         )

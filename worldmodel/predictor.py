@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from worldmodel.checks import require_at_least, require_positive
 from worldmodel.errors import ConfigError
+from worldmodel.layout import TokenLayout
 from worldmodel.nn.actions import RelativeAction, VectorAction, token_centres
 from worldmodel.nn.blocks import AdaLNBlock
 from worldmodel.nn.masks import FrameMask
@@ -38,7 +39,8 @@ class PredictorConfig:
     merge: int = 2
     """The transformer sees merge x merge neighbouring tokens as one: 2 costs a quarter of 1."""
     action: Literal["auto", "relative", "vector"] = "auto"
-    """How actions are told: relative to each place, or as a plain vector. Auto is relative where the action has points."""
+    """How actions are told: relative to each place, or as a plain vector. Auto is relative where the action has points and
+    tokens have places. The calibration is of the first camera: to the others, an action is a vector either way."""
     action_width: int = 32
     """Width of the action's embedding at each place."""
     modulation: Literal["token", "frame"] = "frame"
@@ -73,44 +75,51 @@ class Predictor(nn.Module):
         self,
         config: PredictorConfig,
         action: ActionSpec,
-        grid: int,
-        num_tokens: int,
+        layout: TokenLayout,
         token_dim: int,
         reaches: tuple[int, ...] | None = None,
     ) -> None:
         """`reaches`: earlier frames that each block sees (worldmodel.nn.memory); None means that frames are on their own."""
         super().__init__()
-        self.config, self.grid = config, grid
+        self.config, self.layout = config, layout
+        grid = layout.grid
         self.reaches = reaches or (0,) * config.depth
         if len(self.reaches) != config.depth:
             raise ConfigError(f"{len(self.reaches)} reaches do not fit {config.depth} blocks; give one for each")
-        self.num_extra = num_tokens - grid**2
+        if config.action == "relative" and not layout.num_placed:
+            raise ConfigError("no token has a place that an action could be relative to; use action: vector, or output: grid")
         relative = config.action == "relative" or (
             config.action == "auto" and len(action.points) >= 2 and action.image_from_action is not None
         )
-        self.action = (
-            RelativeAction(action, grid, config.action_width) if relative else VectorAction(action, config.action_width)
-        )
+        patch = config.merge**2
+        if layout.num_placed:
+            self.action = (
+                RelativeAction(action, grid, config.action_width) if relative else VectorAction(action, config.action_width)
+            )
+        self.action_elsewhere = (
+            VectorAction(action, config.action_width) if relative and layout.num_cameras > 1 else None
+        )  # the calibration is of the first camera
         self.frame_action = VectorAction(action, config.cond_dim)
 
-        patch = config.merge**2
-        self.embed = nn.Linear(patch * (token_dim + config.action_width), config.width)
+        if layout.num_placed:
+            self.embed = nn.Linear(patch * (token_dim + config.action_width), config.width)
         self.embed_extra = nn.Linear(token_dim, config.width)
-        self.num_places = (grid // config.merge) ** 2
+        self.num_extra = layout.num_extra
+        self.num_places = layout.num_cameras * (grid // config.merge) ** 2
         self.place = nn.Parameter(0.02 * torch.randn(self.num_places + self.num_extra, config.width))
-        self.condition = nn.Linear(patch * config.action_width, config.cond_dim)
+        if layout.num_placed:
+            self.condition = nn.Linear(patch * config.action_width, config.cond_dim)
         self.blocks = nn.ModuleList(
             AdaLNBlock(config.width, config.num_heads, config.mlp_ratio, config.cond_dim) for _ in range(config.depth)
         )
         self.norm = nn.LayerNorm(config.width)
-        self.out = nn.Linear(config.width, patch * token_dim)
-        self.out_extra = nn.Linear(config.width, token_dim)
-        for layer in (self.out, self.out_extra):  # a new predictor says that nothing moves
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)
-        # (down, right, frame) of each place in tokens; extra tokens lie at the picture's centre
+        if layout.num_placed:
+            self.out = _zeros(nn.Linear(config.width, patch * token_dim))
+        self.out_extra = _zeros(nn.Linear(config.width, token_dim))
+        # (down, right, frame) of each place in tokens, for each camera the same; extra tokens lie at the picture's centre
         side = grid // config.merge
-        places = torch.cat([token_centres(side).flip(-1) * side / 2, torch.zeros(self.num_extra, 2)])
+        of_camera = token_centres(side).flip(-1) * side / 2 if layout.num_placed else torch.zeros(0, 2)
+        places = torch.cat([of_camera.repeat(layout.num_cameras, 1), torch.zeros(self.num_extra, 2)])
         places = torch.cat([places, torch.zeros(len(places), 1)], dim=-1)
         head_dim = config.width // config.num_heads
         self.register_buffer("place_angle", angles(places, head_dim), persistent=False)
@@ -164,43 +173,55 @@ class Predictor(nn.Module):
 
     def _embed(self, z: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
         """Tokens (B, T, places, C) and what steers them, (B, T, places or 1, cond_dim)."""
-        batch, time = z.shape[:2]
-        places = self.grid**2
-        spatial, extra = z[:, :, :places], z[:, :, places:]
-
-        # Embed: each place's latent beside its view of the action, merged with its neighbours.
-        told = self.action(actions)  # (B, T, places or 1, action_width)
-        told = self._merge(told.expand(batch, time, places, told.shape[-1]).to(z.dtype))
-        x = self.embed(torch.cat([self._merge(spatial), told], dim=-1))  # (B, T, places / m^2, C)
+        placed, extra = z[:, :, : self.layout.num_placed], z[:, :, self.layout.num_placed :]
+        cond = self.frame_action(actions)  # (B, T, 1, cond_dim): the action, one for the frame
+        tokens, steering = [], []
+        if self.num_places:
+            # Embed: each place's latent beside its view of the action, merged with its neighbours.
+            told = self._merge(self._told(actions).to(z.dtype))  # (B, T, places / m^2, m^2 * action_width)
+            tokens.append(self.embed(torch.cat([self._merge(placed), told], dim=-1)))
+            if self.config.modulation == "token":
+                steering.append(self.condition(told) + cond)
         if self.num_extra:
-            x = torch.cat([x, self.embed_extra(extra)], dim=2)
-
-        # Condition: the action at every token, or one for the frame.
-        cond = self.frame_action(actions)  # (B, T, 1, cond_dim)
-        if self.config.modulation == "token":
-            at_places = self.condition(told) + cond
-            cond = torch.cat([at_places, cond.expand(-1, -1, self.num_extra, -1)], dim=2) if self.num_extra else at_places
+            tokens.append(self.embed_extra(extra))
+            steering.append(cond.expand(-1, -1, self.num_extra, -1))
+        x = tokens[0] if len(tokens) == 1 else torch.cat(tokens, dim=2)
+        if self.num_places and self.config.modulation == "token":
+            cond = steering[0] if len(steering) == 1 else torch.cat(steering, dim=2)
         return x + self.place, nn.functional.silu(cond)
+
+    def _told(self, actions: Tensor) -> Tensor:
+        """The action at every place of every camera, (B, T, places, action_width)."""
+        first = self.action(actions)  # (B, T, places of a camera or 1, action_width)
+        batch, time, _, width = first.shape
+        if self.action_elsewhere is None:
+            return first.expand(batch, time, self.layout.num_placed, width)
+        others = self.layout.num_placed - self.layout.places
+        return torch.cat([first, self.action_elsewhere(actions).expand(batch, time, others, width)], dim=2)
 
     def _read_out(self, x: Tensor, z: Tensor) -> Tensor:
         """Residual: most of a table stays as it is."""
-        x = self.norm(x)
-        change = self._unmerge(self.out(x[:, :, : self.num_places]))
+        x, changes = self.norm(x), []
+        if self.num_places:
+            changes.append(self._unmerge(self.out(x[:, :, : self.num_places])))
         if self.num_extra:
-            change = torch.cat([change, self.out_extra(x[:, :, self.num_places :])], dim=2)
+            changes.append(self.out_extra(x[:, :, self.num_places :]))
+        change = changes[0] if len(changes) == 1 else torch.cat(changes, dim=2)
         return z + change.to(z.dtype)
 
     def _merge(self, tokens: Tensor) -> Tensor:
         m = self.config.merge
         if m == 1:
             return tokens
-        return rearrange(tokens, "b t (h p w q) d -> b t (h w) (p q d)", h=self.grid // m, p=m, q=m)
+        h = self.layout.grid // m
+        return rearrange(tokens, "b t (c h p w q) d -> b t (c h w) (p q d)", h=h, w=h, p=m, q=m)
 
     def _unmerge(self, tokens: Tensor) -> Tensor:
         m = self.config.merge
         if m == 1:
             return tokens
-        return rearrange(tokens, "b t (h w) (p q d) -> b t (h p w q) d", h=self.grid // m, p=m, q=m)
+        h = self.layout.grid // m
+        return rearrange(tokens, "b t (c h w) (p q d) -> b t (c h p w q) d", h=h, w=h, p=m, q=m)
 
     def _rotation(self, first: int, num_frames: int) -> Rotation:
         """Of the tokens of `num_frames` frames from number `first` on, in the order of (frame, place)."""
@@ -214,3 +235,10 @@ def _precision(z: Tensor) -> AbstractContextManager[object]:
     if z.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
         return torch.autocast("cpu", enabled=False)
     return nullcontext()
+
+
+def _zeros(layer: nn.Linear) -> nn.Linear:
+    """The layer with weights of zero: a new predictor says that nothing moves."""
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
