@@ -147,10 +147,10 @@ class Predictor(nn.Module):
             num_frames, size = x.shape[1:3]
             turn = self._rotation(0, num_frames)
             for i, (block, reach) in enumerate(zip(self.blocks, self.reaches, strict=True)):
-                needed = sum(self.reaches[i:])  # frames that this block and those after it will look at
+                needed = sum(self.reaches[i:])  # frames on which this block and those after it depend
                 if needed == 0:
                     return (*memory, *(None,) * (len(self.blocks) - i))
-                x, cond = x[:, -needed - reach :], cond[:, -needed - reach :]
+                x, cond = x[:, -needed:], cond[:, -needed:]
                 recent = turn[0][-x.shape[1] * size :], turn[1][-x.shape[1] * size :]
                 mask = FrameMask(x.shape[1], size, reach)
                 x, past = cast(AdaLNBlock, block).extend(x, cond, recent, mask)

@@ -88,8 +88,7 @@ class RelativeAction(nn.Module):
 
     def forward(self, actions: Tensor) -> Tensor:
         """(..., A) -> (..., K, width)."""
-        # Geometry in float32 whatever the autocast: a place is a small difference of large numbers.
-        return self.mlp(self.features(actions.float()))
+        return self.mlp(self.features(_exact(actions)))
 
 
 class VectorAction(nn.Module):
@@ -106,4 +105,9 @@ class VectorAction(nn.Module):
 
     def forward(self, actions: Tensor) -> Tensor:
         """(..., A) -> (..., 1, width)."""
-        return self.mlp(2 * (actions.float() - self.low) / (self.high - self.low) - 1).unsqueeze(-2)
+        return self.mlp(2 * (_exact(actions) - self.low) / (self.high - self.low) - 1).unsqueeze(-2)
+
+
+def _exact(actions: Tensor) -> Tensor:
+    """In float32 at least, whatever the autocast: a place is a small difference of large numbers."""
+    return actions.to(torch.promote_types(actions.dtype, torch.float32))
