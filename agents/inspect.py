@@ -12,10 +12,15 @@ import gymnasium
 
 from agents.console import Screen
 from agents.experiment import EnvConfig
+from agents.health import lines_of
 from agents.inspect_data import draw_contents, show_contents
+from agents.report import collect
+from agents.report.health import HEALTH
+from agents.report.types import HorizonCurve
 from agents.runs import load_run
 from agents.worldspec import spec_of
 from worldmodel.data import Dataset
+from worldmodel.diagnostics import alarms
 from worldmodel.errors import DataError, WorldModelError
 from worldmodel.train.checkpoint import MANIFEST
 from worldmodel.types import WorldSpec
@@ -79,9 +84,32 @@ def show_run(path: Path, make_env: MakeEnv, screen: Screen) -> list[str]:
     }
     for name, value in lines.items():
         screen.say(f"  {name:<16}{_plain(value)}")
+    for line in health_lines(path):
+        screen.say(f"  {'health':<16}{line}")
     for evaluation in manifest.evaluations:
         screen.scores(evaluation)
     return misfits(manifest.spec, run.model.config.sensors, make_env)
+
+
+def health_lines(path: Path) -> list[str]:
+    """What was measured of a run's model, alarms first; of the last validation, where it was not measured after training."""
+    found = collect(path)
+    if found.diagnostics.keys() & HEALTH.keys():
+        lines = lines_of(found.diagnostics, found.alarms)
+        if found.horizon is not None:
+            lines.append(drift_line(found.horizon))
+        return lines
+    last = {name[4:]: float(curve.values[-1]) for name, curve in found.curves.items() if name.startswith("val/")}
+    return [f"{line}, at the last validation" for line in lines_of(last, alarms(last))] or ["not measured"]
+
+
+def drift_line(curve: HorizonCurve) -> str:
+    """Error over the horizon in one line: the first action ahead and the last, beside the copy of the present."""
+    told = []
+    for ahead in sorted({1, len(curve.predicted)}):
+        cm = f", {curve.predicted_cm[ahead - 1]:.1f} cm (copy {curve.copied_cm[ahead - 1]:.1f})" if curve.predicted_cm else ""
+        told.append(f"{ahead} ahead {curve.predicted[ahead - 1]:.2f} (copy {curve.copied[ahead - 1]:.2f}){cm}")
+    return f"error {'; '.join(told)}; {curve.num_windows} windows"
 
 
 def misfits(spec: WorldSpec, sensors: tuple[str, ...] | None, make_env: MakeEnv) -> list[str]:

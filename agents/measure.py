@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import math
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from agents.experiment import ExperimentConfig
+from agents.health import health_of
 from agents.recordings import AnyWindows, Recordings, Sources, open_recordings
 from agents.report import imagine_strips, save_diagnostics, save_strips
 from agents.runs import Run, load_run
 from agents.stages import require_same_data
-from worldmodel.diagnostics import horizon_errors, probe
+from worldmodel.diagnostics import probe
 from worldmodel.errors import CheckpointError, ConfigError, DataError
 from worldmodel.heads import fit_heads
 from worldmodel.progress import NoProgress, Progress
 from worldmodel.train.device import resolve_device
 
 HORIZON = 4
-"""Sweeps ahead that imagination is measured, where the episodes are long enough."""
+"""Sweeps ahead that objects are found and pictures imagined, where the episodes are long enough."""
 NUM_STRIPS = 6
 """Imagined episodes that are kept for the report."""
-NUM_PROBED, NUM_WINDOWS = 1000, 256
-"""Labelled frames that the probe is scored on, and windows that imagination is measured on, at most."""
+NUM_PROBED = 1000
+"""Labelled frames that the probe is scored on, at most."""
+
+logger = logging.getLogger(__name__)
 
 
 def measure(config: ExperimentConfig, data: Sources, run_dir: Path, progress: Progress | None = None) -> dict[str, float]:
@@ -48,9 +51,10 @@ def measure(config: ExperimentConfig, data: Sources, run_dir: Path, progress: Pr
     found = probe(run.model, run.heads.progress, windows, generator, num_frames, max_steps=min(2, horizon))
     progress.update(1, 3, measuring="drift")
 
-    # how fast imagination drifts
-    rows = np.sort(torch.randperm(windows.num_windows, generator=generator)[:NUM_WINDOWS].numpy())
-    drift = horizon_errors(run.model, windows.batch(rows))
+    # whether the latent, the predictor and the planner's costs are sound, and how fast imagination drifts
+    health = health_of(run, recordings, generator, windows)
+    for line in health.alarms:
+        logger.warning("%s: %s", run_dir, line)
     progress.update(2, 3, measuring="pictures")
 
     # what it looks like
@@ -64,10 +68,19 @@ def measure(config: ExperimentConfig, data: Sources, run_dir: Path, progress: Pr
         device=run.device,
     )
     save_strips(run_dir, strips, recordings.spec.action)
-    measures: dict[str, float | str] = {"parameters": run.model.num_parameters}
+    measures: dict[str, float | str] = {"parameters": run.model.num_parameters, **health.measures}
     if config.measure.num_probe_frames > 0:
         measures |= probe_of_many(run, config, recordings, windows, horizon, num_frames, progress)
-    save_diagnostics(run_dir, horizon=drift, num_windows=len(rows), probe=found, num_frames=num_frames, measures=measures)
+    save_diagnostics(
+        run_dir,
+        horizon=health.horizon,
+        num_windows=health.num_windows,
+        probe=found,
+        num_frames=num_frames,
+        measures=measures,
+        surprise=health.surprise,
+        alarms=health.alarms,
+    )
     progress.update(3, 3)
     return found
 

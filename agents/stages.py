@@ -105,9 +105,7 @@ def fit_model(config: ExperimentConfig, data: Sources, run_dir: Path, *, resume:
     if recordings.streamed:
         identity["streamed"] = config.data.buffer_windows  # another buffer is another order
     with open_logger(config.logging, run_dir, plain) as logger:
-        trainer = Trainer(
-            model, objective, train, val, config.train, logger, run_dir, identity=identity, diagnose=Health()
-        )
+        trainer = Trainer(model, objective, train, val, config.train, logger, run_dir, identity=identity, diagnose=Health())
         trainer.fit(resume=resume, progress=progress)
     forget_results(run_dir)
     manifest = new_manifest(

@@ -15,12 +15,15 @@ O object slots
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, Literal
 
 import gymnasium
 import numpy as np
 
-from worldmodel.diagnostics.expectation import EventPair
+from agents.health import load_surprise
+from agents.runs import Run, require_fit
+from worldmodel.diagnostics.expectation import EventPair, ExpectationReport, violation_of_expectation
 from worldmodel.errors import ConfigError
 
 Kind = Literal["teleported", "vanished", "recoloured", "passed_through"]
@@ -59,6 +62,21 @@ def make_pairs(env: gymnasium.Env, num: int, rng: np.random.Generator, kinds: tu
             return pairs
     missing = ", ".join(f"{count} of {num} {kind}" for kind, count in left.items() if count)
     raise ConfigError(f"{num * MAX_TRANSITIONS} transitions were too few for {missing}; give the world more objects")
+
+
+def expectation(run: Run, env: gymnasium.Env, num: int, rng: np.random.Generator) -> dict[str, ExpectationReport]:
+    """Kind -> how well the surprise of a measured run tells its violations, on `num` pairs each from an environment.
+
+    Raises ConfigError for a model of blocks of actions, CheckpointError for a run without a scale of surprise.
+    """
+    if run.manifest.action_block != 1:
+        raise ConfigError(f"{run.directory} takes {run.manifest.action_block} actions as one; pairs are of one action each")
+    require_fit(run, env)
+    pairs = [
+        replace(pair, before=run.prepare(pair.before), natural=run.prepare(pair.natural), violated=run.prepare(pair.violated))
+        for pair in make_pairs(env, num, rng)
+    ]
+    return violation_of_expectation(run.model, load_surprise(run.directory), pairs)
 
 
 def _transitions(

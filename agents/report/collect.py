@@ -4,7 +4,7 @@ RUN/metrics.jsonl         one JSON object a line: {"step": int, "time": float, N
 RUN/manifest.json         any JSON object
 RUN/config.yaml           text
 RUN/evaluation.json       {"protocol": {..., "hash": H}, "agents": {NAME: {...}}} as `evaluate --json` writes it
-RUN/diagnostics.json      {"horizon": {...}, "probe": [...], NAME: number or text}
+RUN/diagnostics.json      {"horizon": {...}, "probe": {...}, "measures": {...}, "alarms": [...]}
 RUN/figures/strips.npz    written by `save_strips`
 RUN/figures/planner.npz   written by `save_planner_views`
 RUN/videos/*.mp4
@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from agents.protocol import Interval
-from agents.report.measures import parse_diagnostics
+from agents.report.measures import parse_alarms, parse_diagnostics
 from agents.report.pictures import load_planner_views, load_strips
 from agents.report.types import Curve, Evaluation, ReportData, Score
 from worldmodel.errors import DataError
@@ -50,6 +50,7 @@ def collect(run_dir: Path) -> ReportData:
         horizon=horizon,
         probe=probe,
         diagnostics=measures,
+        alarms=_parse(diagnostics, parse_alarms, _object(diagnostics) or {}),
         manifest=manifest,
         config=config.read_text(encoding="utf-8") if config.is_file() else None,
         videos=tuple(sorted((run_dir / "videos").glob("*.mp4"))),

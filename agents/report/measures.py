@@ -1,20 +1,23 @@
 """What was measured on the model itself, kept beside it as diagnostics.json.
 
-{"horizon": {"predicted": [...], "copied": [...], "num_windows": n},
+{"horizon": {"predicted": [...], "copied": [...], "num_windows": n, "predicted_cm": [...], "copied_cm": [...], "seen_cm": ...},
  "probe": {"position_cm_0": x, "status_accuracy_0": x, "position_cm_1": ..., "num_frames": n},
- "measures": {NAME: number or text}}
+ "measures": {NAME: number or text}, "alarms": [LINE, ...], "surprise": {"mean": [...], ...}}
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from agents.report.types import HorizonCurve, ProbeRow
 from worldmodel.diagnostics.horizon import HorizonReport
+from worldmodel.diagnostics.surprise import SurpriseScale
 from worldmodel.train.files import dump_json, write_atomic
 
+IN_CM = ("predicted_cm", "copied_cm", "seen_cm")
+"""Errors over the horizon that a head and labels are needed for."""
 POSITION, STATUS = "position_cm_", "status_accuracy_"
 """Names of what `worldmodel.diagnostics.probe` finds; the number of predicted actions follows."""
 
@@ -27,14 +30,23 @@ def save_diagnostics(
     probe: Mapping[str, float],
     num_frames: int,
     measures: Mapping[str, float | str] | None = None,
+    surprise: SurpriseScale | None = None,
+    alarms: Sequence[str] = (),
 ) -> Path:
     """Path of RUN/diagnostics.json, from `horizon_errors` on so many windows, `probe` on so many frames, and more by name."""
-    values = {
-        "horizon": {"predicted": horizon.predicted, "copied": horizon.copied, "num_windows": num_windows},
+    curves: dict[str, Any] = {"predicted": horizon.predicted, "copied": horizon.copied}
+    for name in IN_CM:
+        if values_cm := getattr(horizon, name):
+            curves[name] = tuple(value if value == value else None for value in values_cm)
+    values: dict[str, Any] = {
+        "horizon": {**curves, "num_windows": num_windows},
         # not a number (no object on the table so far ahead) has no place in JSON
         "probe": {**{name: value for name, value in probe.items() if value == value}, "num_frames": num_frames},
-        "measures": dict(measures or {}),
+        "measures": {name: value for name, value in (measures or {}).items() if value == value},
+        "alarms": list(alarms),
     }
+    if surprise is not None:
+        values["surprise"] = surprise.to_json()
     path = run_dir / "diagnostics.json"
     write_atomic(path, (dump_json(values) + "\n").encode())
     return path
@@ -52,7 +64,17 @@ def _horizon(values: Mapping[str, Any]) -> HorizonCurve:
     predicted, copied = (tuple(float(value) for value in values[name]) for name in ("predicted", "copied"))
     if len(predicted) != len(copied):
         raise ValueError(f"horizon: {len(predicted)} predicted errors and {len(copied)} copied ones; expected equally many")
-    return HorizonCurve(predicted, copied, int(values["num_windows"]))
+    nan = float("nan")
+    in_cm = {name: tuple(nan if value is None else float(value) for value in values.get(name, ())) for name in IN_CM}
+    for name, found in in_cm.items():
+        if found and len(found) != len(predicted):
+            raise ValueError(f"horizon: {len(found)} of {name} and {len(predicted)} predicted errors; expected equally many")
+    return HorizonCurve(predicted, copied, int(values["num_windows"]), **in_cm)
+
+
+def parse_alarms(values: Mapping[str, Any]) -> tuple[str, ...]:
+    """The alarms in a diagnostics.json."""
+    return tuple(str(line) for line in values.get("alarms") or ())
 
 
 def _probe(values: Mapping[str, Any]) -> tuple[ProbeRow, ...]:

@@ -52,6 +52,11 @@ def missing(what: str) -> str:
     return f'<p class="missing">{text(what)}</p>'
 
 
+def alarm(what: str) -> str:
+    """One plain line about something that is wrong."""
+    return f'<p class="alarm">{text(what)}</p>'
+
+
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, numeric: Sequence[int] = ()) -> str:
     """A table that scrolls sideways where it does not fit. Cells are HTML: escape them with `text` first."""
     classes = ['class="number"' if column in numeric else "" for column in range(len(heads))]

@@ -7,6 +7,7 @@ import numpy as np
 from agents.report import page
 from agents.report.draw import can_draw
 from agents.report.figures import Line, line_figure
+from agents.report.health import HEALTH
 from agents.report.render import SHOWN, colour_gradient, cost_range, planner_picture, strip_heads, strip_rows
 from agents.report.scores import cell
 from agents.report.types import ReportData
@@ -93,8 +94,14 @@ def prediction(data: ReportData) -> str:
         svg = line_figure(
             lines, "sweeps ahead", "mean squared latent error", name="prediction error by horizon", from_zero=True
         )
-        caption = f"Error of the predicted latent beside repeating the present one ({curve.num_windows:,} windows)."
+        counted = f"{curve.num_windows:,} windows of {len(curve.predicted)} actions, as many as the episodes allow"
+        caption = f"Error of the predicted latent beside repeating the present one ({counted})."
         figures.append(page.figure(svg, caption))
+        if curve.predicted_cm:
+            found = (("model", curve.predicted_cm), ("copy of the present", curve.copied_cm), ("frame itself", curve.seen_cm))
+            lines = [Line(label, ahead, values, True) for label, values in found]
+            svg = line_figure(lines, "sweeps ahead", "position error [cm]", name="drift in centimetres", from_zero=True)
+            figures.append(page.figure(svg, f"Objects' places read off those latents by the head ({counted})."))
     else:
         notes.append(page.missing("Prediction error by horizon is missing: there is none in diagnostics.json of this run."))
     if data.probe:
@@ -111,6 +118,8 @@ def prediction(data: ReportData) -> str:
         notes.append(page.table(columns, rows, numeric=range(4)))
     else:
         notes.append(page.missing("Probe error is missing: there is none in diagnostics.json of this run."))
-    measures = [(page.text(name.replace("_", " ")), cell(value)) for name, value in data.diagnostics.items()]
+    measures = [
+        (page.text(name.replace("_", " ")), cell(value)) for name, value in data.diagnostics.items() if name not in HEALTH
+    ]
     others = [page.table(("other measures", ""), measures, numeric=(1,))] if measures else []
     return page.section("Prediction error", *([page.grid(figures)] if figures else []), *notes, *others)

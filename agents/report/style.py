@@ -31,6 +31,7 @@ h3 { font-size: 0.98rem; margin: 1.6rem 0 0.5rem; font-weight: 600; }
 p { margin: 0 0 0.9rem; max-width: 46rem; }
 section { margin-top: 3rem; padding-top: 1.6rem; border-top: 1px solid var(--line); }
 .run { color: var(--faint); margin: 0; font-size: 0.9rem; }
+.alarm { font-weight: 600; border-left: 3px solid var(--text); padding-left: 0.8rem; }
 .missing { color: var(--faint); border-left: 3px solid var(--line); padding-left: 0.8rem; }
 .scroll { overflow-x: auto; margin: 0.4rem 0 1rem; }
 table { border-collapse: collapse; font-size: 0.92rem; font-variant-numeric: tabular-nums; }

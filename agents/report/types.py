@@ -115,6 +115,12 @@ class HorizonCurve:
     """Of the present latent taken as the prediction."""
     num_windows: int
     """Windows averaged over."""
+    predicted_cm: tuple[float, ...] = ()
+    """Error of objects' places read off the prediction [cm]; empty where that was not measured."""
+    copied_cm: tuple[float, ...] = ()
+    """Off the present latent."""
+    seen_cm: tuple[float, ...] = ()
+    """Off the latent of the frame itself."""
 
 
 @dataclass(frozen=True)
@@ -155,6 +161,8 @@ class ReportData:
     """Probe error after predicted actions."""
     diagnostics: dict[str, float | str] = field(default_factory=dict)
     """Other measured numbers, by name."""
+    alarms: tuple[str, ...] = ()
+    """What is wrong with the model, a line each."""
     manifest: dict[str, Any] | None = None
     """The manifest, as plain JSON values."""
     config: str | None = None

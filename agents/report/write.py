@@ -6,6 +6,7 @@ from pathlib import Path
 
 from agents.report import page, scores, sections
 from agents.report.collect import collect
+from agents.report.health import health
 from agents.report.provenance import provenance
 from agents.report.training import curves_section
 from agents.report.types import ReportData
@@ -38,6 +39,7 @@ def render(data: ReportData, max_video_bytes: int) -> str:
             sections.planner(data),
             curves_section(data.curves),
             scores.evaluation_details(data.evaluation, data.others),
+            health(data),
             sections.prediction(data),
             provenance(data),
         ),

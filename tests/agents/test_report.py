@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 import torch
 
+from agents.health import load_surprise
+from agents.inspect import health_lines
 from agents.planners.sampling import Plan, PlanTrace
 from agents.protocol import EvaluationProtocol
 from agents.report import VideoWriter, collect, planner_view, save_diagnostics, save_planner_views, save_strips, write_report
@@ -21,7 +23,8 @@ from agents.report.types import Curve, PlannerView, ReportData, Strip
 from agents.scores import AgentScore, EpisodeResult
 from agents.scores import Evaluation as SavedEvaluation
 from worldmodel.diagnostics.horizon import HorizonReport
-from worldmodel.errors import DataError
+from worldmodel.diagnostics.surprise import SurpriseScale
+from worldmodel.errors import CheckpointError, DataError
 from worldmodel.train.manifest import DataSummary, new_manifest
 from worldmodel.types import ActionSpec, WorldSpec
 
@@ -113,7 +116,8 @@ def fill(run: Path) -> Path:
     horizon = HorizonReport((0.08, 0.13, 0.19, 0.26), (0.52, 0.7, 0.8, 0.84))
     probe = {"position_cm_0": 1.42, "position_cm_1": 2.31, "position_cm_2": 3.68}
     probe |= {"status_accuracy_0": 0.998, "status_accuracy_1": 0.981, "status_accuracy_2": 0.9424}
-    save_diagnostics(run, horizon=horizon, num_windows=512, probe=probe, num_frames=900, measures={"plannability": 0.91})
+    measures = {"plannability": 0.91, "action_ratio": 0.987, "action_rank": 0.1, "std": 0.8}
+    save_diagnostics(run, horizon=horizon, num_windows=512, probe=probe, num_frames=900, measures=measures)
     strips = []
     for _ in range(2):
         real = np.stack([scene(rng, t) for t in range(4)])
@@ -205,8 +209,43 @@ def test_every_part_is_shown_and_none_is_said_to_be_missing(html: str) -> None:
     for text in (
         ">3.68</td>", ">94.2</td>", "900 frames", "512 windows", "plannability", "0.91", "a1b2c3d4", "feedbeef", "0ff1ce",
         "torch 2.13.0", "train 17, record 4", "mujoco 4.0.0", "Abacus 9", "9007", ">432</td>", ">431.6</td>",
+        "No alarm.", "0.987", ">&gt; 0.2</td>",
     ):  # fmt: skip
         assert text in html, text
+
+
+def test_alarms_and_drift_in_centimetres_are_shown(tmp_path: Path) -> None:
+    nan = float("nan")
+    horizon = HorizonReport((0.1, 0.2), (0.3, 0.6), (2.0, 3.0), (3.0, nan), (1.0, 1.5))
+    scale = SurpriseScale((0.1,), (0.2,), (0.5,), (0.4,), 256)
+    save_diagnostics(
+        tmp_path, horizon=horizon, num_windows=83, probe={}, num_frames=0, surprise=scale, alarms=["<b>predictions ignore it"],
+        measures={"action_ratio": 0.02, "goal_order": nan},
+    )  # fmt: skip
+    data = collect(tmp_path)
+    assert data.horizon is not None and data.horizon.predicted_cm == (2.0, 3.0)
+    assert data.horizon.copied_cm[0] == 3.0 and np.isnan(data.horizon.copied_cm[1])
+    assert data.alarms == ("<b>predictions ignore it",)
+    assert load_surprise(tmp_path) == scale
+    html = write_report(tmp_path).read_text(encoding="utf-8")
+    assert "Alarm: &lt;b&gt;predictions ignore it." in html and "<b>predictions" not in html
+    assert "position error [cm]" in html and "83 windows of 2 actions" in html
+    lines = health_lines(tmp_path)
+    assert lines[0] == "ALARM <b>predictions ignore it"
+    assert lines[1] == "action ratio 0.02"
+    assert lines[2].startswith("error 1 ahead 0.10 (copy 0.30), 2.0 cm (copy 3.0); 2 ahead 0.20 (copy 0.60), 3.0 cm")
+
+
+def test_health_comes_from_the_last_validation_while_nothing_was_measured(tmp_path: Path) -> None:
+    assert health_lines(tmp_path) == ["not measured"]
+    rows = [{"step": step, "time": 1.0, "val/std": 0.8, "val/action_ratio": 0.5 / step} for step in (1, 50)]
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert health_lines(tmp_path) == [
+        "ALARM predictions ignore the action (action ratio 0.01; expected > 0.2), at the last validation",
+        "std 0.8, action ratio 0.01, at the last validation",
+    ]
+    with pytest.raises(CheckpointError, match="no scale of surprise"):
+        load_surprise(tmp_path)
 
 
 def test_nothing_is_loaded_from_outside(html: str) -> None:
@@ -252,6 +291,7 @@ def test_an_empty_run_says_what_is_missing(tmp_path: Path) -> None:
     for what in (
         "The evaluation is missing", "Videos are missing", "Imagined pictures are missing", "Planner views are missing",
         "Training curves are missing", "Prediction error by horizon is missing", "Probe error is missing",
+        "The model's health is missing".replace("'", "&#x27;"),
         "The manifest.json is missing", "The config.yaml is missing",
     ):  # fmt: skip
         assert what in html, what
@@ -304,6 +344,11 @@ def test_a_damaged_line_names_its_place(tmp_path: Path) -> None:
         ("evaluation.json", "[]", "expected a JSON object"),
         ("manifest.json", "{", "is not JSON"),
         ("diagnostics.json", '{"horizon": {"predicted": [1], "copied": [], "num_windows": 1}}', "equally many"),
+        (
+            "diagnostics.json",
+            '{"horizon": {"predicted": [1], "copied": [1], "num_windows": 1, "copied_cm": [1, 2]}}',
+            "2 of copied_cm",
+        ),
         ("diagnostics.json", '{"probe": {"position_cm_0": 1, "num_frames": 1}}', "'status_accuracy_0' is missing"),
         ("figures/strips.npz", "PK", "no readable npz"),
     ],

@@ -41,7 +41,7 @@ def adding(num_windows: int = 64, num_frames: int = 3) -> tuple[Tensor, Tensor]:
 def test_the_world_itself_ranks_its_actions_first() -> None:
     z, actions = adding()
     report = plannability(Adder(), z, actions, torch.Generator().manual_seed(0), num_others=16)
-    assert report.action_rank == 0
+    assert report.action_rank == 0 and report.error_over_copy == pytest.approx(0, abs=1e-6)
     assert report.action_ratio == pytest.approx(2**0.5, abs=0.15)  # two independent normal actions are sqrt(2) apart
     assert (report.num_windows, report.num_candidates) == (64, 17)
     half = plannability(Adder(0.5), z, actions, torch.Generator().manual_seed(0), num_others=16)
@@ -52,6 +52,7 @@ def test_a_model_that_ignores_the_action_is_found_out() -> None:
     z, actions = adding()
     report = plannability(Adder(0.0), z, actions, torch.Generator(), num_others=4)
     assert (report.action_ratio, report.action_rank, report.cost_spread) == (0, 0.5, 0)
+    assert report.error_over_copy == pytest.approx(1)
     lines = alarms({"action_ratio": report.action_ratio, "action_rank": report.action_rank, "std": 1.0})
     assert len(lines) == 2
     assert lines[0] == "predictions ignore the action (action ratio 0; expected > 0.2)"
@@ -116,7 +117,7 @@ def test_health_warns_once_when_something_stays_wrong(caplog: pytest.LogCaptureF
     with caplog.at_level(logging.WARNING):
         for _ in range(5):
             found = health(cast(Any, Adder(0.0)), z, actions)
-    assert found["alarms"] == 3  # ratio, rank and spread
+    assert found["alarms"] == 4  # ratio, rank, spread, and no better than copying
     assert [r.message for r in caplog.records if "ignore the action" in r.message] == [
         "predictions ignore the action (action ratio 0; expected > 0.2)"
     ]

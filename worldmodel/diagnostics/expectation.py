@@ -9,7 +9,7 @@ P pairs   K tokens a frame
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,13 +27,13 @@ class EventPair:
 
     kind: str
     """What was violated, such as vanished."""
-    before: dict[str, np.ndarray]
+    before: Mapping[str, np.ndarray]
     """Observation before the action, sensor -> array of one frame."""
     action: np.ndarray
     """(A,)."""
-    natural: dict[str, np.ndarray]
+    natural: Mapping[str, np.ndarray]
     """Observation after it."""
-    violated: dict[str, np.ndarray]
+    violated: Mapping[str, np.ndarray]
     """The same with the edit."""
 
 
@@ -79,7 +79,7 @@ def violation_of_expectation(
 
 
 def _surprises(
-    model: JEPA, scale: SurpriseScale, pairs: Sequence[EventPair], after: Sequence[dict[str, np.ndarray]], batch_size: int
+    model: JEPA, scale: SurpriseScale, pairs: Sequence[EventPair], after: Sequence[Mapping[str, np.ndarray]], batch_size: int
 ) -> np.ndarray:
     """z-scores (P,) of these ends of the transitions."""
     parts = []
@@ -91,6 +91,6 @@ def _surprises(
     return np.concatenate(parts)
 
 
-def _stack(observations: Sequence[dict[str, np.ndarray]], sensors: Sequence[str]) -> dict[str, Tensor]:
+def _stack(observations: Sequence[Mapping[str, np.ndarray]], sensors: Sequence[str]) -> dict[str, Tensor]:
     """Those sensors of single frames as (B, 1, ...)."""
     return {key: torch.from_numpy(np.stack([obs[key] for obs in observations]))[:, None] for key in sensors}

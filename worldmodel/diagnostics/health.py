@@ -44,7 +44,7 @@ class Health:
             generator = torch.Generator().manual_seed(0)
             report = plannability(model, z[:NUM_WINDOWS], actions[:NUM_WINDOWS], generator, self.num_others)
             plan = dataclasses.asdict(report)
-            found |= {name: plan[name] for name in ("action_ratio", "action_rank", "cost_spread")}
+            found |= {name: plan[name] for name in ("action_ratio", "action_rank", "cost_spread", "error_over_copy")}
         lines = alarms(found)
         self._tell(lines)
         return found | {"alarms": float(len(lines))}

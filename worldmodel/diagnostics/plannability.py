@@ -29,6 +29,8 @@ class PlannabilityReport:
     """Share of other actions whose prediction lies nearer to what really followed: 0 for a perfect model, 0.5 by chance."""
     cost_spread: float
     """Standard deviation of the candidates' costs over their mean, mean over windows; 0: a planner sees no difference."""
+    error_over_copy: float
+    """Squared error of the prediction for the recorded action, over that of saying that nothing changes."""
     num_windows: int
     """B."""
     num_candidates: int
@@ -64,6 +66,7 @@ def plannability(
         float((apart / moved.clamp_min(1e-12)).sqrt()),
         float(nearer.mean()),
         float(spread.mean()),
+        float(distance[:, 0].mean() / moved.clamp_min(1e-12)),
         num_windows,
         1 + num_others,
     )

@@ -1,0 +1,37 @@
+"""The part of the page that says whether the model is any good before it acts: alarms, and the numbers behind them."""
+
+from __future__ import annotations
+
+from agents.report import page
+from agents.report.scores import cell
+from agents.report.types import ReportData
+from worldmodel.diagnostics.alarms import ALARMS
+
+HEALTH = {
+    "std": "spread of the latent over frames (standard deviation)",
+    "dead_share": "share of the latent that never changes",
+    "effective_rank": "directions that a token really uses",
+    "epps_pulley": "distance from a normal distribution (1.06 for a normal one)",
+    "action_ratio": "how far another action moves the prediction, over how far the world moves",
+    "action_rank": "other actions that would explain the outcome better (0.5 by chance)",
+    "cost_spread": "spread of the planner's costs over their mean",
+    "error_over_copy": "error one action ahead, over that of saying that nothing changes",
+    "goal_order": "goal distance falls along solved episodes (rank correlation)",
+    "goal_falling_share": "actions of solved episodes after which it is smaller",
+}
+"""Measured number -> what it is."""
+
+
+def health(data: ReportData) -> str:
+    """Alarms first, then each number beside what is expected of it."""
+    heading = "Is the model sound?"
+    expected = {alarm.name: f"{'<' if alarm.too_high else '>'} {alarm.threshold:g}" for alarm in ALARMS}
+    rows = [
+        (page.text(what), cell(data.diagnostics[name]), page.text(expected.get(name, "")))
+        for name, what in HEALTH.items()
+        if name in data.diagnostics
+    ]
+    if not rows:
+        return page.section(heading, page.missing("The model's health is missing: it is not in diagnostics.json of this run."))
+    told = [page.alarm(f"Alarm: {line}.") for line in data.alarms] or [page.lead("No alarm.")]
+    return page.section(heading, *told, page.table(("", "measured", "expected"), rows, numeric=(1, 2)))
