@@ -13,4 +13,4 @@ import gymnasium
 TABLE_CLEAR = "worldmodel/TableClear-v0"
 
 if TABLE_CLEAR not in gymnasium.registry:
-    gymnasium.register(id=TABLE_CLEAR, entry_point="envs.tabletop:TabletopEnv")
+    gymnasium.register(id=TABLE_CLEAR, entry_point="envs.tabletop:TabletopEnv", vector_entry_point="envs.vector:tabletop")
