@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from worldmodel.data import Dataset
-from worldmodel.data.files import publish
+from worldmodel.data.format.files import publish
 from worldmodel.errors import DataError
 from worldmodel.progress import NoProgress, Progress
 from worldmodel.types import Episode

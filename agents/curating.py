@@ -12,10 +12,10 @@ from pathlib import Path
 
 from agents.console import Screen
 from worldmodel.data import Dataset
-from worldmodel.data.curate import choose
-from worldmodel.data.expression import Expression
-from worldmodel.data.merge import merge
-from worldmodel.data.repair import repair
+from worldmodel.data.curation.curate import choose
+from worldmodel.data.curation.expression import Expression
+from worldmodel.data.upkeep.merge import merge
+from worldmodel.data.upkeep.repair import repair
 from worldmodel.data.view import require_view_name, write_view
 from worldmodel.errors import ConfigError, MismatchError
 

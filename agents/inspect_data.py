@@ -10,7 +10,7 @@ import numpy as np
 from agents.console import Screen
 from agents.contact_sheet import write_sheet
 from worldmodel.data import Dataset
-from worldmodel.data.quality import FLAGS, known_quality
+from worldmodel.data.curation.quality import FLAGS, known_quality
 from worldmodel.errors import DataError
 
 SHEET = "contact_sheet.png"

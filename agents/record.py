@@ -16,7 +16,7 @@ from agents.dealing import Crew, Tally, cut, deal
 from agents.record_processes import ProcessCrew
 from agents.recorder import MakeEnv, RecordConfig, Recorder, play_recorded
 from worldmodel.data import finalize, recorded_episodes, require_free
-from worldmodel.data.files import read_json
+from worldmodel.data.format.files import read_json
 from worldmodel.errors import DataError
 from worldmodel.progress import NoProgress, Progress
 from worldmodel.train.files import dump_json, write_atomic

@@ -33,11 +33,11 @@ from worldmodel.data import (
     Windows,
     in_validation,
 )
-from worldmodel.data.cache import cache_bytes
-from worldmodel.data.features import sensor_columns
-from worldmodel.data.index import Split
-from worldmodel.data.sampler import EpochOrder
-from worldmodel.data.statistics import merge
+from worldmodel.data.format.features import sensor_columns
+from worldmodel.data.format.statistics import merge
+from worldmodel.data.loading.cache import cache_bytes
+from worldmodel.data.loading.index import Split
+from worldmodel.data.loading.sampler import EpochOrder
 from worldmodel.errors import ConfigError, DataError, MismatchError
 from worldmodel.framing import Framing
 from worldmodel.normalisation import MeanStd, normalisation_of

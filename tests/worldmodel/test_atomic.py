@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from worldmodel.atomic import replace_file
-from worldmodel.data.files import publish
+from worldmodel.data.format.files import publish
 from worldmodel.errors import CheckpointError, DataError
 from worldmodel.train.files import write_atomic
 

@@ -11,17 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from worldmodel.data.episodes_table import EpisodeRow, merged_stats
-from worldmodel.data.features import BOOKKEEPING, LABEL, STATS, Feature, sensor_columns
-from worldmodel.data.files import Folder, LocalFolder, one_line, read_json
-from worldmodel.data.foreign import foreign_stats
-from worldmodel.data.frame_reader import FrameReader, Layout, runs
-from worldmodel.data.opening import load
+from worldmodel.data.format.episodes_table import EpisodeRow, merged_stats
+from worldmodel.data.format.features import BOOKKEEPING, LABEL, STATS, Feature, sensor_columns
+from worldmodel.data.format.files import Folder, LocalFolder, one_line, read_json
+from worldmodel.data.format.foreign import foreign_stats
+from worldmodel.data.format.frame_reader import FrameReader, Layout, runs
+from worldmodel.data.format.opening import load
+from worldmodel.data.format.statistics import Stats
+from worldmodel.data.format.video import cut_clip
 from worldmodel.data.remote import RemoteFolder, url_of
-from worldmodel.data.statistics import Stats
 from worldmodel.data.summary import summary
 from worldmodel.data.verify import verify
-from worldmodel.data.video import cut_clip
 from worldmodel.data.view import read_view
 from worldmodel.errors import DataError
 from worldmodel.progress import NoProgress, Progress

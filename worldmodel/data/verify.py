@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from worldmodel.data.features import CHECKSUMS, STATS
-from worldmodel.data.files import read_json, sha256_of
-from worldmodel.data.video_reader import VideoReader
+from worldmodel.data.format.features import CHECKSUMS, STATS
+from worldmodel.data.format.files import read_json, sha256_of
+from worldmodel.data.format.video_reader import VideoReader
 from worldmodel.errors import DataError
 from worldmodel.progress import Progress
 

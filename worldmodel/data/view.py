@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from worldmodel.data.files import publish_json, read_json
+from worldmodel.data.format.files import publish_json, read_json
 from worldmodel.errors import DataError
 
 VIEW_SCHEMA_VERSION = 1

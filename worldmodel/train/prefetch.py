@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import torch
 
-from worldmodel.data.batches import BatchSource
+from worldmodel.data.loading.batches import BatchSource
 from worldmodel.types import Window
 
 

@@ -23,8 +23,8 @@ import torch
 from torch import Tensor, nn
 
 from worldmodel.checks import require_at_least, require_positive, require_seed, require_share
-from worldmodel.data.batches import Batches, BatchSource, WindowSource
-from worldmodel.data.sampler import ShuffledSampler
+from worldmodel.data.loading.batches import Batches, BatchSource, WindowSource
+from worldmodel.data.loading.sampler import ShuffledSampler
 from worldmodel.errors import ConfigError, DataError, MismatchError
 from worldmodel.progress import NoProgress, Progress
 from worldmodel.train.compilation import CompileMode, compiled

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from worldmodel.data.batches import WindowSource
+from worldmodel.data.loading.batches import WindowSource
 from worldmodel.train.prefetch import move
 from worldmodel.types import Window
 

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from tiny_world import make_episode
 
-from worldmodel.data import Dataset, FrameCache, Windows, cache_build
-from worldmodel.data.cache import cache_bytes, cache_exists
+from worldmodel.data import Dataset, FrameCache, Windows
+from worldmodel.data.loading import cache_build
+from worldmodel.data.loading.cache import cache_bytes, cache_exists
 from worldmodel.errors import ConfigError, DataError
 from worldmodel.framing import area_average
 

@@ -12,9 +12,9 @@ import pytest
 from tiny_world import SPEC, assert_same, make_episode
 
 from worldmodel.data import Dataset, DatasetWriter, FrameCache, finalize
-from worldmodel.data.curate import choose
-from worldmodel.data.expression import Expression
-from worldmodel.data.quality import FLAGS, known_quality, measure_quality, quality_path
+from worldmodel.data.curation.curate import choose
+from worldmodel.data.curation.expression import Expression
+from worldmodel.data.curation.quality import FLAGS, known_quality, measure_quality, quality_path
 from worldmodel.data.view import read_view, write_view
 from worldmodel.errors import ConfigError, DataError
 from worldmodel.types import Episode
@@ -84,7 +84,7 @@ def test_measures_are_kept_until_the_dataset_changes(root: Path, dataset: Datase
 
     first = measure_quality(dataset, progress=Listener())
     assert told == [(k, 10) for k in range(1, 11)]
-    monkeypatch.setattr("worldmodel.data.quality._episodes", None)  # a second measurement would fail
+    monkeypatch.setattr("worldmodel.data.curation.quality._episodes", None)  # a second measurement would fail
     again = measure_quality(Dataset.open(root).select([3, 1]))
     for name, values in first.measures.items():
         np.testing.assert_array_equal(again.measures[name], values)

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from worldmodel.data.expression import Expression
+from worldmodel.data.curation.expression import Expression
 from worldmodel.errors import ConfigError
 
 EPISODE = {

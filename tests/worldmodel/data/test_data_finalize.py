@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 from tiny_world import SPEC, assert_same, make_episode, record_into
 
-from worldmodel.data import Dataset, DatasetWriter, assemble, finalize, recorded_episodes
+from worldmodel.data import Dataset, DatasetWriter, finalize, recorded_episodes
+from worldmodel.data.recording import assemble
 from worldmodel.errors import DataError
 
 EPISODES = [make_episode(k) for k in range(10)]
@@ -175,7 +176,7 @@ def test_a_crash_before_any_step_is_mended_by_the_next_run(root: Path, step: str
 
     with monkeypatch.context() as patch:
         patch.setattr(assemble, "publish", crash)
-        patch.setattr("worldmodel.data.files.publish", crash)
+        patch.setattr("worldmodel.data.format.files.publish", crash)
         with pytest.raises(RuntimeError):
             finalize(root)
     assert Dataset.open(root).num_episodes == (13 if step == "README.md" else 10)

@@ -11,7 +11,7 @@ import video_world
 from tiny_world import SPEC, assert_same, make_episode, record_into
 
 from worldmodel.data import Dataset, DatasetWriter, finalize
-from worldmodel.data.merge import merge
+from worldmodel.data.upkeep.merge import merge
 from worldmodel.data.view import write_view
 from worldmodel.errors import DataError, MismatchError
 from worldmodel.types import WorldSpec

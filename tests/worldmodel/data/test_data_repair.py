@@ -16,10 +16,10 @@ import video_world
 from tiny_world import SPEC, assert_same, make_episode, record_into
 
 from worldmodel.data import Dataset, DatasetWriter, finalize, require_free
-from worldmodel.data import repair as repair_module
-from worldmodel.data import swap as swap_module
-from worldmodel.data.files import sha256_of
-from worldmodel.data.repair import repair
+from worldmodel.data.format.files import sha256_of
+from worldmodel.data.upkeep import repair as repair_module
+from worldmodel.data.upkeep import swap as swap_module
+from worldmodel.data.upkeep.repair import repair
 from worldmodel.errors import DataError
 
 FIRST, SECOND, THIRD = (f"data/chunk-000/file-{k:03d}.parquet" for k in range(3))

@@ -10,7 +10,7 @@ import pytest
 from tiny_world import assert_same, make_episode, record_into
 
 from worldmodel.data import Dataset, finalize
-from worldmodel.data.frame_reader import runs
+from worldmodel.data.format.frame_reader import runs
 from worldmodel.errors import DataError
 
 

@@ -10,7 +10,8 @@ import pytest
 import torch
 from tiny_world import SPEC, make_episode
 
-from worldmodel.data import Dataset, DatasetWriter, FrameCache, StreamedWindows, Windows, cache_build, finalize, stream
+from worldmodel.data import Dataset, DatasetWriter, FrameCache, StreamedWindows, Windows, finalize
+from worldmodel.data.loading import cache_build, stream
 
 SIZE = 112
 

@@ -11,7 +11,8 @@ import pytest
 import torch
 from tiny_world import record_into
 
-from worldmodel.data import Batches, Dataset, FrameCache, ShuffledSampler, StreamedWindows, Windows, finalize, stream
+from worldmodel.data import Batches, Dataset, FrameCache, ShuffledSampler, StreamedWindows, Windows, finalize
+from worldmodel.data.loading import stream
 from worldmodel.errors import ConfigError, DataError
 from worldmodel.types import Window
 

@@ -17,11 +17,12 @@ import pytest
 from tiny_world import assert_same
 from video_world import FPS, SPEC, make_episode, record_into
 
-from worldmodel.data import Dataset, DatasetWriter, VideoConfig, assemble, finalize, joining, recorded_episodes
-from worldmodel.data import writer as writer_module
-from worldmodel.data.frames import digest
-from worldmodel.data.video import encode_clip
-from worldmodel.data.video_reader import VideoReader, decode_clip
+from worldmodel.data import Dataset, DatasetWriter, VideoConfig, finalize, recorded_episodes
+from worldmodel.data.format.frames import digest
+from worldmodel.data.format.video import encode_clip
+from worldmodel.data.format.video_reader import VideoReader, decode_clip
+from worldmodel.data.recording import assemble, joining
+from worldmodel.data.recording import writer as writer_module
 from worldmodel.errors import DataError
 
 FRONT = "observation.images.front"

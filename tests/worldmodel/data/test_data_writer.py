@@ -10,7 +10,7 @@ import pytest
 from tiny_world import SPEC, assert_same, make_episode, record_into
 
 from worldmodel.data import Dataset, DatasetWriter, finalize, recorded_episodes
-from worldmodel.data.frames import decode_pngs, encode_png
+from worldmodel.data.format.frames import decode_pngs, encode_png
 from worldmodel.errors import ConfigError, DataError, MismatchError
 
 
@@ -151,7 +151,7 @@ def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path: Path, monkeypatch: 
     writer = DatasetWriter(tmp_path, SPEC, fps=2.0)
     writer.add(make_episode(2), episode_index=2)
     with monkeypatch.context() as patch:
-        patch.setattr("worldmodel.data.writer.write_row_groups", full)
+        patch.setattr("worldmodel.data.recording.writer.write_row_groups", full)
         with pytest.raises(DataError, match=r"cannot write .* No space left on device"):
             writer.flush()
     assert recorded_episodes(tmp_path) == {0, 1}

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from worldmodel.atomic import sync
 from worldmodel.data.dataset import Dataset
-from worldmodel.data.files import PART, lock, one_line, publish
+from worldmodel.data.format.files import PART, lock, one_line, publish
 from worldmodel.errors import DataError
 from worldmodel.progress import NoProgress, Progress
 

@@ -16,12 +16,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from worldmodel.data import statistics
-from worldmodel.data.assemble import FILE_MB, VIDEO_MB, finalize
 from worldmodel.data.dataset import Dataset
-from worldmodel.data.episodes_table import merged_stats, video_columns
 from worldmodel.data.exporters.base import numbers
-from worldmodel.data.features import (
+from worldmodel.data.format import statistics
+from worldmodel.data.format.episodes_table import merged_stats, video_columns
+from worldmodel.data.format.features import (
     CHUNK_FILES,
     DATA_PATH,
     EPISODES_PATH,
@@ -35,12 +34,13 @@ from worldmodel.data.features import (
     features_of,
     sensor_columns,
 )
-from worldmodel.data.files import publish_json
-from worldmodel.data.frames import columns_of, to_table
-from worldmodel.data.meta import licence_of
-from worldmodel.data.tasks import tasks_table
-from worldmodel.data.video import ClipJoiner, VideoConfig, cut_clip, encode_clip, feature_info
-from worldmodel.data.writer import DatasetWriter
+from worldmodel.data.format.files import publish_json
+from worldmodel.data.format.frames import columns_of, to_table
+from worldmodel.data.format.meta import licence_of
+from worldmodel.data.format.tasks import tasks_table
+from worldmodel.data.format.video import ClipJoiner, VideoConfig, cut_clip, encode_clip, feature_info
+from worldmodel.data.recording.assemble import FILE_MB, VIDEO_MB, finalize
+from worldmodel.data.recording.writer import DatasetWriter
 from worldmodel.progress import Progress
 
 OURS = ("action_is_pad",)
@@ -62,7 +62,7 @@ class LeRobot:
         spec, lines = dataset.spec, []
         lines.append(f"the last observation of each episode, {dataset.num_episodes} in all: no action follows it")
         if short := sum(row.length == 2 for row in dataset.episodes):
-            lines.append(f"{short} episodes of one action are one row each; 'worldmodel import' takes them with skip_episodes only")
+            lines.append(f"{short} episodes of one action are one row each; to import them, use skip_episodes")
         if dataset.label_names:
             lines.append(f"labels: {', '.join(dataset.label_names)}")
         lines.append("of each episode: the seed, how it ended (terminated or truncated), its variation and its digest")

@@ -11,13 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from worldmodel.data.assemble import finalize
-from worldmodel.data.features import INFO
-from worldmodel.data.files import publish_json, read_json
+from worldmodel.data.format.features import INFO
+from worldmodel.data.format.files import publish_json, read_json
+from worldmodel.data.format.world import require_free
 from worldmodel.data.importers.base import ImportedWorld, Importer
-from worldmodel.data.shards import recorded_episodes
-from worldmodel.data.world import require_free
-from worldmodel.data.writer import DatasetWriter
+from worldmodel.data.recording.assemble import finalize
+from worldmodel.data.recording.shards import recorded_episodes
+from worldmodel.data.recording.writer import DatasetWriter
 from worldmodel.errors import DataError, MismatchError
 from worldmodel.progress import NoProgress, Progress
 from worldmodel.types import Episode

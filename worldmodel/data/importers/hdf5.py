@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from worldmodel.data.files import one_line
+from worldmodel.data.format.files import one_line
 from worldmodel.data.importers.base import SourceField
 from worldmodel.data.importers.pixels import as_pictures, picture_shape
 from worldmodel.errors import DataError, MissingExtraError

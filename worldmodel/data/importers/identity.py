@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
-from worldmodel.data.files import one_line
+from worldmodel.data.format.files import one_line
 from worldmodel.errors import DataError
 
 _ENDS = 4096

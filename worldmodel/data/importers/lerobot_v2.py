@@ -19,8 +19,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from worldmodel.data.features import BOOKKEEPING, LABEL
-from worldmodel.data.files import inside, one_line, read_json, reading
+from worldmodel.data.format.features import BOOKKEEPING, LABEL
+from worldmodel.data.format.files import inside, one_line, read_json, reading
 from worldmodel.data.importers.base import Role, SourceEpisode, SourceField, SourceInfo, Values
 from worldmodel.data.importers.identity import identity_of
 from worldmodel.data.importers.pixels import decode_image, video_frames

@@ -6,8 +6,8 @@ from collections.abc import Collection
 from pathlib import Path
 
 from worldmodel.data.dataset import Dataset
-from worldmodel.data.features import INFO, LABEL, VERSION, sensor_columns
-from worldmodel.data.files import read_json
+from worldmodel.data.format.features import INFO, LABEL, VERSION, sensor_columns
+from worldmodel.data.format.files import read_json
 from worldmodel.data.importers.base import SourceEpisode, SourceField, SourceInfo
 from worldmodel.errors import DataError
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from worldmodel.data.features import features_of, sensor_columns
+from worldmodel.data.format.features import features_of, sensor_columns
 from worldmodel.data.importers.base import ClipSource, ImportedWorld, Source, SourceEpisode
 from worldmodel.data.importers.bounds import action_spec
 from worldmodel.data.importers.mapping import ImportMap

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from worldmodel.data.files import one_line, read_json
+from worldmodel.data.format.files import one_line, read_json
 from worldmodel.data.importers.base import Role, SourceEpisode, SourceField, SourceInfo
 from worldmodel.data.importers.hdf5 import field_of, rows_of
 from worldmodel.data.importers.identity import identity_of

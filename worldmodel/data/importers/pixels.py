@@ -14,7 +14,7 @@ from av.container import InputContainer
 from av.error import FFmpegError
 from PIL import Image
 
-from worldmodel.data.files import one_line
+from worldmodel.data.format.files import one_line
 from worldmodel.errors import DataError
 
 VIDEO_SUFFIXES = (".mp4", ".mkv", ".mov", ".avi", ".webm")

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
-from worldmodel.data.files import one_line, read_parquet
+from worldmodel.data.format.files import one_line, read_parquet
 from worldmodel.data.importers.base import Role, SourceEpisode, SourceField, SourceInfo
 from worldmodel.data.importers.identity import identity_of
 from worldmodel.data.importers.lerobot_v2 import column_values

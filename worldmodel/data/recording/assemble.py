@@ -1,0 +1,212 @@
+"""Recorded shards into a dataset in the LeRobotDataset v3.0 layout, in the order of the episodes' indices.
+
+A kill at any moment is harmless: `meta/info.json` is replaced last, readers believe only the episodes that it counts,
+the shards are deleted only after that, and running it again finishes the work.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from worldmodel.data.dataset import Dataset
+from worldmodel.data.format.card import card
+from worldmodel.data.format.episodes_table import merged_stats, read_episode_table, video_columns
+from worldmodel.data.format.features import (
+    CHECKSUMS,
+    CHUNK_FILES,
+    DATA_PATH,
+    EPISODES_PATH,
+    INFO,
+    STATS,
+    TASKS,
+    VERSION,
+    VIDEO_PATH,
+    Feature,
+)
+from worldmodel.data.format.files import PART, lock, publish, publish_json, read_json, read_parquet, reading, sha256_of
+from worldmodel.data.format.tasks import read_tasks, tasks_table
+from worldmodel.data.format.video import feature_info
+from worldmodel.data.format.world import LOCK, read_world
+from worldmodel.data.recording.joining import Recorded, numbered, write_data, write_videos
+from worldmodel.data.recording.shards import FEATURES_KEY, RECORDING, shard_rows
+from worldmodel.errors import DataError
+from worldmodel.types import WorldSpec
+
+logger = logging.getLogger(__name__)
+
+FILE_MB = 64
+"""A data file is closed once it holds this much [MB]."""
+VIDEO_MB = 200
+"""A video file is closed once it holds this much [MB]."""
+
+
+def finalize(root: Path, *, licence: str = "apache-2.0", wait: float = 10.0) -> None:
+    """Make the dataset of everything that has been recorded so far; running it again changes nothing.
+
+    Args:
+        root: folder of the dataset.
+        licence: of the recorded data, as the hub spells it; goes into the dataset's card.
+        wait: how long to wait for writers that are still open [s].
+
+    Raises:
+        DataError: nothing is recorded, episodes are missing, two different ones claim one index, or somebody still records.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise DataError(f"{root} is no folder; record into it first")
+    spec, fps = read_world(root)
+    busy = f"{root} is still being recorded by another process; finalize when it has finished"
+    with lock(root / LOCK, exclusive=True, wait=wait, busy=busy):
+        before = Dataset.open(root) if (root / INFO).exists() else None
+        _remove_leftovers(root, before)
+        recorded, features = _read_shards(root, before)
+        if recorded:
+            _publish(root, spec, fps, features, recorded, before, licence)
+        elif before is None:
+            raise DataError(f"{root} holds no recorded episodes; record some first")
+        for path in (root / RECORDING).glob("*.parquet"):
+            path.unlink()
+        if (root / RECORDING).is_dir() and not any((root / RECORDING).iterdir()):
+            (root / RECORDING).rmdir()
+
+
+def _read_shards(root: Path, before: Dataset | None) -> tuple[list[Recorded], dict[str, Feature]]:
+    """The episodes that the dataset does not have yet, dense and in order, and the features that all of them share."""
+    first = before.num_episodes if before else 0
+    features = None
+    if before:  # what finalizing has added to a feature is left out
+        features = {name: {k: v for k, v in feature.items() if k != "info"} for name, feature in before.features.items()}
+    found: dict[int, Recorded] = {}
+    for path in shard_rows(root):
+        table = read_parquet(path)
+        with reading(path):
+            theirs = json.loads((table.schema.metadata or {})[FEATURES_KEY])
+        features = features or theirs
+        if theirs != features:
+            names = sorted(n for n in theirs.keys() | features.keys() if theirs.get(n) != features.get(n))
+            raise DataError(f"{path} has other columns than the rest: {', '.join(names)}; record them into their own dataset")
+        for place, index in enumerate(table.column("episode_index").to_pylist()):
+            episode = Recorded(table.slice(place, 1), path, place)
+            if index in found and _sha256(found[index]) != _sha256(episode):
+                raise DataError(f"episode {index} is recorded twice and differs: {found[index].shard} and {path}; delete one")
+            if index >= first:
+                found.setdefault(index, episode)
+    missing = sorted(set(range(first, max(found, default=first))) - set(found))
+    if missing:
+        shown = ", ".join(map(str, missing[:5])) + (", ..." if len(missing) > 5 else "")
+        raise DataError(f"{root} lacks {len(missing)} episodes ({shown}); record again to fill the gap")
+    return [found[index] for index in sorted(found)], features or {}
+
+
+def _sha256(episode: Recorded) -> str:
+    return episode.row.column("sha256")[0].as_py()
+
+
+def _publish(
+    root: Path,
+    spec: WorldSpec,
+    fps: float,
+    features: dict[str, Feature],
+    recorded: list[Recorded],
+    before: Dataset | None,
+    licence: str,
+) -> None:
+    """Write the new episodes behind the old ones; info.json, which makes them visible, comes last."""
+    tasks = _tasks(root, recorded)
+    rows = pa.concat_tables([episode.row for episode in recorded], promote_options="default").replace_schema_metadata(None)
+    ends = np.cumsum(rows.column("length").to_numpy()) + (before.num_frames if before else 0)
+    starts = ends - rows.column("length").to_numpy()
+    next_file = _num_files(root, before, "data")
+    file_indices = write_data(root, recorded, starts, tasks, next_file, FILE_MB * 1e6)
+    episodes_file = _num_files(root, before, "meta/episodes")
+    places = {
+        "data/chunk_index": file_indices // CHUNK_FILES,
+        "data/file_index": file_indices % CHUNK_FILES,
+        "dataset_from_index": starts,
+        "dataset_to_index": ends,
+        "meta/episodes/chunk_index": np.full(len(recorded), episodes_file // CHUNK_FILES),
+        "meta/episodes/file_index": np.full(len(recorded), episodes_file % CHUNK_FILES),
+    }
+    videos = video_columns(features)
+    for column in videos:
+        number = _num_files(root, before, f"videos/{column}")
+        places |= write_videos(root, column, recorded, fps, number, VIDEO_MB * 1e6)
+    for name, values in places.items():
+        rows = rows.append_column(name, pa.array(values))
+    publish(root / numbered(EPISODES_PATH, episodes_file), lambda path: pq.write_table(rows, path))
+
+    num_episodes = len(recorded) + (before.num_episodes if before else 0)
+    publish(root / TASKS, lambda path: pq.write_table(tasks_table(tasks), path))
+    stats = merged_stats(root, num_episodes, features)
+    publish_json(root / STATS, {name: {key: value.tolist() for key, value in of.items()} for name, of in stats.items()})
+    new_files = {numbered(DATA_PATH, int(i)) for i in file_indices} | {numbered(EPISODES_PATH, episodes_file)}
+    for column in videos:
+        numbers = places[f"videos/{column}/chunk_index"] * CHUNK_FILES + places[f"videos/{column}/file_index"]
+        new_files |= {numbered(VIDEO_PATH, int(number), column) for number in numbers}
+    checksums = read_json(root / CHECKSUMS) if before else {}
+    publish_json(root / CHECKSUMS, checksums | {name: sha256_of(root / name) for name in sorted(new_files)})
+    publish_json(root / INFO, new_info(spec, fps, features, num_episodes, int(ends[-1]), len(tasks)))
+    publish(root / "README.md", card(Dataset.open(root), licence).encode())
+    logger.info("%s holds %d episodes, %d frames", root, num_episodes, ends[-1])
+
+
+def _tasks(root: Path, recorded: list[Recorded]) -> dict[str, int]:
+    """Task in words -> its index: old ones keep theirs, new ones follow in the order of the episodes."""
+    tasks = read_tasks(root) if (root / TASKS).exists() else {}
+    for episode in recorded:
+        tasks.setdefault(episode.row.column("tasks")[0].as_py()[0], len(tasks))
+    return tasks
+
+
+def new_info(
+    spec: WorldSpec, fps: float, features: dict[str, Feature], num_episodes: int, num_frames: int, num_tasks: int
+) -> dict[str, Any]:
+    """The contents of meta/info.json."""
+    return {
+        "codebase_version": VERSION,
+        "robot_type": spec.robot,
+        "total_episodes": num_episodes,
+        "total_frames": num_frames,
+        "total_tasks": num_tasks,
+        "chunks_size": CHUNK_FILES,
+        "data_files_size_in_mb": FILE_MB,
+        "video_files_size_in_mb": VIDEO_MB,
+        "fps": int(fps) if float(fps).is_integer() else fps,
+        "splits": {"train": f"0:{num_episodes}"},
+        "data_path": DATA_PATH,
+        "video_path": VIDEO_PATH if video_columns(features) else None,
+        "features": {
+            name: {**feature, "info": feature_info(feature, fps)} if feature["dtype"] == "video" else feature
+            for name, feature in features.items()
+        },
+    }
+
+
+def _num_files(root: Path, before: Dataset | None, folder: str) -> int:
+    """Number of files that the dataset has in a folder: the number of the next one."""
+    if before is None:
+        return 0
+    table = read_episode_table(root, before.num_episodes, ["episode_index", f"{folder}/chunk_index", f"{folder}/file_index"])
+    last = table.slice(len(table) - 1).to_pylist()[0]
+    return last[f"{folder}/chunk_index"] * CHUNK_FILES + last[f"{folder}/file_index"] + 1
+
+
+def _remove_leftovers(root: Path, before: Dataset | None) -> None:
+    """Delete what a killed process left: unfinished files, and files that no published episode is in."""
+    for folder in (RECORDING, "data", "videos", "meta"):
+        for path in (root / folder).rglob(f".*{PART}"):
+            path.unlink()
+    columns = video_columns(before.features) if before else [path.name for path in (root / "videos").glob("*")]
+    places = [(DATA_PATH, "data", ""), (EPISODES_PATH, "meta/episodes", "")]
+    for pattern, folder, column in places + [(VIDEO_PATH, f"videos/{column}", column) for column in columns]:
+        kept = {numbered(pattern, number, column) for number in range(_num_files(root, before, folder))}
+        for path in (root / folder).glob("chunk-*/file-*.*"):
+            if str(path.relative_to(root)) not in kept:
+                path.unlink()

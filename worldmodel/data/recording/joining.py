@@ -1,0 +1,119 @@
+"""The episodes of many shards, joined into the few data and video files of a dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from worldmodel.data.format.features import CHUNK_FILES, DATA_PATH, VIDEO_PATH
+from worldmodel.data.format.files import publish, reading
+from worldmodel.data.format.video import ClipJoiner
+from worldmodel.data.recording.shards import clips_of, frames_of, write_row_groups
+from worldmodel.errors import DataError
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """One episode in a shard."""
+
+    row: pa.Table
+    """Its episode row."""
+    shard: Path
+    """File of the shard's episode rows."""
+    row_group: int
+    """Its place in the shard."""
+
+
+def write_data(
+    root: Path, recorded: list[Recorded], starts: np.ndarray, tasks: dict[str, int], next_file: int, limit: float
+) -> np.ndarray:
+    """Copy the frames into data files of the dataset; the file index of each episode.
+
+    A file is closed once its rows take `limit` bytes.
+    """
+
+    shard = _shards()
+
+    def tables() -> Iterator[pa.Table]:
+        for episode, start in zip(recorded, starts, strict=True):
+            path = frames_of(episode.shard)
+            with reading(path):
+                table = shard(path).read_row_group(episode.row_group)
+                length = episode.row.column("length")[0].as_py()
+                if len(table) != length:
+                    raise DataError(f"{path} is damaged: {len(table)} frames; expected {length}")
+                task = tasks[episode.row.column("tasks")[0].as_py()[0]]
+                table = _replace(table, "index", start + np.arange(length))
+                yield _replace(table, "task_index", np.full(length, task))
+
+    file_indices: list[int] = []
+    batch: list[pa.Table] = []
+    size = 0
+    for table in tables():
+        batch.append(table)
+        file_indices.append(next_file)
+        size += table.nbytes
+        if size >= limit:
+            _write_file(root, next_file, batch)
+            batch, size, next_file = [], 0, next_file + 1
+    if batch:
+        _write_file(root, next_file, batch)
+    return np.array(file_indices)
+
+
+def _shards() -> Callable[[Path], pq.ParquetFile]:
+    """Opens files of shards, and keeps some open: writers take turns, so neighbouring episodes lie in different shards."""
+    return lru_cache(maxsize=32)(pq.ParquetFile)
+
+
+def write_videos(
+    root: Path, column: str, recorded: list[Recorded], fps: float, number: int, limit: float
+) -> dict[str, np.ndarray]:
+    """Join the clips of a video column into video files from `number` on; the columns of the episode rows that say where.
+
+    A file is closed once it takes `limit` bytes.
+    """
+    shard = _shards()
+
+    def clips() -> Iterator[tuple[int, bytes]]:
+        for episode in recorded:
+            path = clips_of(episode.shard)
+            with reading(path):
+                clip = shard(path).read_row_group(episode.row_group, [column]).column(column)[0].as_py()
+            yield episode.row.column("length")[0].as_py(), clip
+
+    joiner, times, numbers = ClipJoiner(clips(), fps, limit), [], []
+    while joiner.more():
+        written: list[tuple[float, float]] = []
+        publish(root / numbered(VIDEO_PATH, number, column), lambda path, to=written: to.extend(joiner.write(path)))
+        times += written
+        numbers += [number] * len(written)
+        number += 1
+    starts, stops = np.array(times).T
+    files = np.array(numbers)
+    return {
+        f"videos/{column}/chunk_index": files // CHUNK_FILES,
+        f"videos/{column}/file_index": files % CHUNK_FILES,
+        f"videos/{column}/from_timestamp": starts,
+        f"videos/{column}/to_timestamp": stops,
+    }
+
+
+def _write_file(root: Path, number: int, tables: list[pa.Table]) -> None:
+    publish(root / numbered(DATA_PATH, number), lambda path: write_row_groups(path, tables))
+
+
+def _replace(table: pa.Table, name: str, values: np.ndarray) -> pa.Table:
+    place = table.schema.get_field_index(name)
+    return table.set_column(place, table.schema.field(place), pa.array(values, pa.int64()))
+
+
+def numbered(pattern: str, number: int, video_key: str = "") -> str:
+    """The path of file `number`, counted from 0 through all chunks."""
+    return pattern.format(video_key=video_key, chunk_index=number // CHUNK_FILES, file_index=number % CHUNK_FILES)
