@@ -5,15 +5,17 @@ B batch   T time   H horizon   N candidates   K tokens a frame   D latent width 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
 from worldmodel.checks import require_at_least
-from worldmodel.encoder import EncoderConfig, TokenEncoder
+from worldmodel.encoder import EncoderConfig, build_encoder
 from worldmodel.errors import ConfigError
+from worldmodel.nn.embodied import Body, embody
 from worldmodel.nn.memory import ContextOf, Memory, reaches, take_rows
 from worldmodel.normalisation import MeanStd
 from worldmodel.predictor import Predictor, PredictorConfig
@@ -29,7 +31,8 @@ class JEPAConfig:
     predictor: PredictorConfig = field(default_factory=PredictorConfig)
     """Latent and action -> next latent."""
     sensors: tuple[str, ...] = ("pixels",)
-    """Keys of the observation that the encoder reads: one image, and any vectors. Privileged ones are refused."""
+    """Keys of the observation that the encoder reads, the camera that actions are calibrated for first among the pictures.
+    Privileged ones are refused."""
     context_length: int = 1
     """Frames that a prediction sees, the same in training and planning."""
     context_of: ContextOf = "model"
@@ -37,31 +40,59 @@ class JEPAConfig:
     published block-causal predictors. Blocks see further together: train those on windows no longer than the context."""
     rollout_chunk: int = 512
     """Candidates rolled out at a time, to bound memory."""
+    embodiments: bool = False
+    """Whether datasets with different actions and vectors may be mixed: each embodiment gets projections of its own for them,
+    and its own normalisation of the latent; all share the rest."""
 
     def __post_init__(self) -> None:
         """Raise ConfigError for parts that do not fit each other."""
         require_at_least(self, 1, "context_length", "rollout_chunk")
         if len(set(self.sensors)) != len(self.sensors):
             raise ConfigError(f"sensors is {list(self.sensors)}; expected each sensor once")
-        if self.encoder.grid % self.predictor.merge:
+        if self.encoder.output == "grid" and self.encoder.grid % self.predictor.merge:
             raise ConfigError(f"predictor.merge {self.predictor.merge} does not divide the grid of {self.encoder.grid} places")
 
 
 class JEPA(nn.Module):
     """Joint-embedding predictive architecture: `encode`, `predict` (teacher forced) and `rollout` (open loop)."""
 
-    def __init__(self, config: JEPAConfig, spec: WorldSpec, normalisation: Mapping[str, MeanStd] | None = None) -> None:
-        """`spec` is the world as the model sees it; `normalisation` of its vectors comes from the dataset or the manifest."""
+    def __init__(
+        self,
+        config: JEPAConfig,
+        spec: WorldSpec,
+        normalisation: Mapping[str, MeanStd] | None = None,
+        others: Sequence[Body] = (),
+    ) -> None:
+        """`spec` is the world as the model sees it; `normalisation` of its vectors comes from the dataset or the manifest.
+
+        `others` are further embodiments, numbered from 1 on.
+        """
         super().__init__()
-        self.config, self.spec = config, spec
-        self.encoder = TokenEncoder(config.encoder, config.sensors, spec, normalisation)
+        self.bodies = (Body(spec, normalisation or {}), *others)
+        if others and not config.embodiments:
+            raise ConfigError("several embodiments need model.embodiments: true")
+        self.embodiment = 0
+        self.encoder = build_encoder(config.encoder, config.sensors, self.bodies)
+        # what was read from a pretrained network's folder is part of the configuration from now on
+        self.config = dataclasses.replace(config, encoder=getattr(self.encoder, "resolved", config.encoder))
         self.predictor = Predictor(
             config.predictor,
-            spec.action,
+            [body.spec.action for body in self.bodies],
             self.encoder.layout,
             config.encoder.token_dim,
             reaches(config.predictor.depth, config.context_length, config.context_of),
         )
+
+    @property
+    def spec(self) -> WorldSpec:
+        """The world of the current embodiment, as the model sees it."""
+        return self.bodies[self.embodiment].spec
+
+    def embody(self, number: int) -> None:
+        """Be the embodiment of this number from now on. MismatchError for one that it does not have."""
+        if number != self.embodiment or number >= len(self.bodies):
+            embody(self, number, len(self.bodies))
+            self.embodiment = number
 
     def encode(self, obs: Observation) -> Latent:
         """Latents of observed frames, (B, T, K, D)."""

@@ -5,6 +5,7 @@ B batch   T time   K tokens a frame   D latent width   A action dim   C transfor
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Literal, cast
@@ -18,6 +19,7 @@ from worldmodel.errors import ConfigError
 from worldmodel.layout import TokenLayout
 from worldmodel.nn.actions import RelativeAction, VectorAction, token_centres
 from worldmodel.nn.blocks import AdaLNBlock
+from worldmodel.nn.embodied import per_body
 from worldmodel.nn.masks import FrameMask
 from worldmodel.nn.memory import Memory, keep
 from worldmodel.nn.rotary import Rotation, angles
@@ -74,12 +76,15 @@ class Predictor(nn.Module):
     def __init__(
         self,
         config: PredictorConfig,
-        action: ActionSpec,
+        actions: Sequence[ActionSpec],
         layout: TokenLayout,
         token_dim: int,
         reaches: tuple[int, ...] | None = None,
     ) -> None:
-        """`reaches`: earlier frames that each block sees (worldmodel.nn.memory); None means that frames are on their own."""
+        """`actions`: of each embodiment.
+
+        `reaches`: earlier frames that each block sees (worldmodel.nn.memory); None means that frames are on their own.
+        """
         super().__init__()
         self.config, self.layout = config, layout
         grid = layout.grid
@@ -88,18 +93,19 @@ class Predictor(nn.Module):
             raise ConfigError(f"{len(self.reaches)} reaches do not fit {config.depth} blocks; give one for each")
         if config.action == "relative" and not layout.num_placed:
             raise ConfigError("no token has a place that an action could be relative to; use action: vector, or output: grid")
-        relative = config.action == "relative" or (
-            config.action == "auto" and len(action.points) >= 2 and action.image_from_action is not None
-        )
-        patch = config.merge**2
+        width, patch = config.action_width, config.merge**2
+        relative = [_is_relative(config, action) for action in actions]
         if layout.num_placed:
-            self.action = (
-                RelativeAction(action, grid, config.action_width) if relative else VectorAction(action, config.action_width)
+            self.action = per_body(
+                [
+                    RelativeAction(action, grid, width) if placed else VectorAction(action, width)
+                    for action, placed in zip(actions, relative, strict=True)
+                ]
             )
-        self.action_elsewhere = (
-            VectorAction(action, config.action_width) if relative and layout.num_cameras > 1 else None
-        )  # the calibration is of the first camera
-        self.frame_action = VectorAction(action, config.cond_dim)
+        self.action_elsewhere = None
+        if any(relative) and layout.num_cameras > 1:  # the calibration is of the first camera
+            self.action_elsewhere = per_body([VectorAction(action, width) for action in actions])
+        self.frame_action = per_body([VectorAction(action, config.cond_dim) for action in actions])
 
         if layout.num_placed:
             self.embed = nn.Linear(patch * (token_dim + config.action_width), config.width)
@@ -192,12 +198,13 @@ class Predictor(nn.Module):
 
     def _told(self, actions: Tensor) -> Tensor:
         """The action at every place of every camera, (B, T, places, action_width)."""
-        first = self.action(actions)  # (B, T, places of a camera or 1, action_width)
-        batch, time, _, width = first.shape
+        told = self.action(actions)  # (B, T, places of a camera or 1, action_width)
+        batch, time, _, width = told.shape
         if self.action_elsewhere is None:
-            return first.expand(batch, time, self.layout.num_placed, width)
-        others = self.layout.num_placed - self.layout.places
-        return torch.cat([first, self.action_elsewhere(actions).expand(batch, time, others, width)], dim=2)
+            return told.expand(batch, time, self.layout.num_placed, width)
+        first = told.expand(batch, time, self.layout.places, width)
+        others = self.action_elsewhere(actions).expand(batch, time, self.layout.num_placed - self.layout.places, width)
+        return torch.cat([first, others], dim=2)
 
     def _read_out(self, x: Tensor, z: Tensor) -> Tensor:
         """Residual: most of a table stays as it is."""
@@ -235,6 +242,12 @@ def _precision(z: Tensor) -> AbstractContextManager[object]:
     if z.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
         return torch.autocast("cpu", enabled=False)
     return nullcontext()
+
+
+def _is_relative(config: PredictorConfig, action: ActionSpec) -> bool:
+    """Whether an action is told to each place from where that is."""
+    known = len(action.points) >= 2 and action.image_from_action is not None
+    return config.action == "relative" or (config.action == "auto" and known)
 
 
 def _zeros(layer: nn.Linear) -> nn.Linear:

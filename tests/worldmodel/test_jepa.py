@@ -170,7 +170,7 @@ def test_bfloat16_encoding_stays_close() -> None:
     [
         (("pixels", "state"), "privileged"),
         (("pixels", "depth"), "unknown sensor 'depth'"),
-        (("proprio",), "exactly one image"),
+        (("proprio",), "a grid needs a picture"),
     ],
 )
 def test_sensors_that_may_not_be_read_are_refused(sensors: tuple[str, ...], message: str) -> None:

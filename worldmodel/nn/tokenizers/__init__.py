@@ -1,10 +1,10 @@
 """Sensors as tokens, one file a modality: values (B, T, ...) -> (B, T, tokens, C).
 
-    camera.py       pictures and films: patches or tubelets, a convolutional stem, or convolutions down to the grid
-    depth.py        depth pictures
-    vector.py       proprioception; touch and force
-    audio.py        log-mel patches of what was heard since the frame before
-    instruction.py  words, hashed; or a sentence's embedding from elsewhere
+camera.py       pictures and films: patches or tubelets, a convolutional stem, or convolutions down to the grid
+depth.py        depth pictures
+vector.py       proprioception; touch and force
+audio.py        log-mel patches of what was heard since the frame before
+instruction.py  words, hashed; or a sentence's embedding from elsewhere
 """
 
 from __future__ import annotations
