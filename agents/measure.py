@@ -100,7 +100,9 @@ def probe_of_many(
     """
     length = config.heads.max_steps_ahead + 1
     train = recordings.windows(length)
-    many = dataclasses.replace(config.heads, num_labelled_frames=config.measure.num_probe_frames, picture_steps=0)
+    many = dataclasses.replace(
+        config.heads, num_labelled_frames=config.measure.num_probe_frames, num_unlabelled_frames=0, picture_steps=0
+    )
     generator = torch.Generator().manual_seed(config.train.seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.train.seed)

@@ -15,8 +15,8 @@ from worldmodel.diagnostics import collapse, horizon_errors, probe
 from worldmodel.encoder import EncoderConfig
 from worldmodel.errors import ConfigError, DataError
 from worldmodel.heads import HeadsConfig, PictureHead, PictureHeadConfig, ProgressHead, ProgressHeadConfig, fit_heads
-from worldmodel.heads.fit import progress_loss, progress_metrics
-from worldmodel.heads.labelled import LabelledLatents, labelled_latents
+from worldmodel.heads.fit_progress import progress_loss, progress_metrics, teach
+from worldmodel.heads.labelled import LabelledLatents, labelled_latents, unlabelled_latents
 from worldmodel.jepa import JEPA
 from worldmodel.types import Window
 
@@ -124,8 +124,9 @@ class Heard:
 def fitted(model: JEPA, windows: Any, heard: Heard | None = None):
     # The predictor is new, so what it imagines says nothing about the label: fit on encoded latents alone.
     config = HeadsConfig(
-        num_labelled_frames=700, max_steps_ahead=0, progress_steps=130, picture_steps=30, learning_rate=1e-2, picture_width=8
-    )
+        num_labelled_frames=700, num_unlabelled_frames=200, max_steps_ahead=0, progress_steps=100, picture_steps=30,
+        learning_rate=1e-2, picture_width=8,
+    )  # fmt: skip
     return fit_heads(model, windows, config, torch.Generator().manual_seed(0), heard)
 
 
@@ -140,7 +141,7 @@ def test_fitted_heads_find_the_objects_and_leave_the_model_alone() -> None:
     before = {name: value.clone() for name, value in model.state_dict().items()}
     heads = fitted(model, windows, heard)
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
-    assert heard.calls[-1] == (160, 160)
+    assert heard.calls[-1] == (230, 230)  # the first head, the one that it teaches, the picture
     assert heads.num_labelled_frames == 700
     result = probe(model, heads.progress, ToyWindows(100, seed=1), torch.Generator().manual_seed(0), num_frames=100)
     assert set(result) == {f"{name}_{h}" for name in ("position_cm", "status_accuracy", "num_frames") for h in range(3)}
@@ -223,3 +224,36 @@ def test_collapse_is_measured() -> None:
     assert collapse(line).effective_rank == pytest.approx(1, abs=1e-3)
     assert collapse(line).dead_share == 0.5
     assert collapse(torch.ones(5, 2, 3)).effective_rank == pytest.approx(1)
+
+
+def test_a_head_is_taught_what_another_reads_off_the_seen_frame() -> None:
+    torch.manual_seed(0)
+    model, windows = JEPA(CONFIG, toy_spec()).eval(), ToyWindows(6)
+    z = unlabelled_latents(model, windows, 5, 2, torch.Generator().manual_seed(0), batch_size=2)
+    chosen = torch.randperm(6, generator=torch.Generator().manual_seed(0))[:5].numpy()
+    window = windows.batch(np.concatenate([np.sort(part) for part in np.split(chosen, [2, 4])]))
+    with torch.no_grad():
+        seen = model.encode(window.observations)
+        once = model.rollout(seen[:, :-1], window.actions[:, None, -1:], window.actions[:, :-1])[:, 0, -1]
+        twice = model.rollout(seen[:, :-2], window.actions[:, None, -2:], window.actions[:, :-2])[:, 0, -1]
+    torch.testing.assert_close(z, torch.stack([seen[:, -1], once, twice], dim=1))
+
+    grid, width = model.config.encoder.grid, model.config.encoder.token_dim
+    head = ProgressHead(ProgressHeadConfig(grid, width, num_slots=2, width=8)).eval()
+    taught = teach(head, z)
+    with torch.no_grad():
+        logits, position = head(seen[:, -1])
+    for view in range(3):
+        torch.testing.assert_close(taught.z[view::3], z[:, view])
+        torch.testing.assert_close(taught.status[view::3], logits.softmax(-1))
+        torch.testing.assert_close(taught.position[view::3], position)
+
+
+def test_certain_probabilities_cost_what_the_labels_cost() -> None:
+    torch.manual_seed(0)
+    head = ProgressHead(ProgressHeadConfig(4, 6, num_slots=3, width=8))
+    z, status, position = torch.randn(5, 16, 6), torch.randint(0, 4, (5, 3)), torch.randn(5, 3, 2)
+    certain = torch.nn.functional.one_hot(status, 4).float()
+    with torch.no_grad():
+        expected = progress_loss(head, z, status, position, 4.0)
+        torch.testing.assert_close(progress_loss(head, z, certain, position, 4.0), expected)

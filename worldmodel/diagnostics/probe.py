@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from worldmodel.heads.fit import progress_metrics
+from worldmodel.heads.fit_progress import progress_metrics
 from worldmodel.heads.labelled import LabelledWindows, labelled_latents
 from worldmodel.heads.progress import ProgressHead
 from worldmodel.jepa import JEPA

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from worldmodel.heads.fit import FittedHeads, HeadsConfig, fit_heads
+from worldmodel.heads.config import HeadsConfig
+from worldmodel.heads.fit import FittedHeads, fit_heads
 from worldmodel.heads.labelled import LabelledWindows
 from worldmodel.heads.picture import PictureHead, PictureHeadConfig
 from worldmodel.heads.progress import (

@@ -2,7 +2,7 @@
 
 One frame of each drawn window is labelled, and that label is used for every latent of that frame: the encoded one, and
 those imagined from the frames one and two actions before it. So a head is calibrated on what it will judge when planning,
-and no label is used beyond the counted frames.
+and no label is used beyond the counted frames. `unlabelled_latents` gives the same of frames whose labels nobody knows.
 """
 
 from __future__ import annotations
@@ -100,6 +100,28 @@ def labelled_latents(
             )
     names = ("z", "status", "position", "steps", "episode")
     return LabelledLatents(*(torch.cat([getattr(p, name) for p in parts]) for name in names)), len(seen), torch.cat(pictures)
+
+
+@torch.no_grad()
+def unlabelled_latents(
+    model: JEPA, windows: LabelledWindows, num_frames: int, max_steps: int, generator: torch.Generator, batch_size: int = 128
+) -> Tensor:
+    """Latents of the last frames of `num_frames` windows at most, (R, 1 + S, K, D): encoded, and imagined 1 to S actions ahead.
+
+    S is `max_steps`, or fewer where the windows are shorter. Labels are not looked at. Sets the model to eval mode.
+    """
+    model.eval()
+    device = next(model.parameters()).device
+    parts: list[Tensor] = []
+    order = torch.randperm(windows.num_windows, generator=generator)[:num_frames].numpy()
+    for start in range(0, len(order), batch_size):
+        window = windows.batch(np.sort(order[start : start + batch_size]))
+        z = model.encode({key: value.to(device) for key, value in window.observations.items()})
+        last = torch.full((len(z),), z.shape[1] - 1)
+        actions = window.actions.to(device)
+        steps = range(min(max_steps, z.shape[1] - 1) + 1)
+        parts.append(torch.stack([_latents_at(model, z, actions, last, ahead) for ahead in steps], dim=1))
+    return torch.cat(parts)
 
 
 def _latents_at(model: JEPA, z: Tensor, actions: Tensor, at: Tensor, ahead: int) -> Tensor:
