@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import gymnasium
 import torch
@@ -19,21 +18,22 @@ import torch
 from agents import strict
 from agents.baselines import Agent, ExpertAgent, RandomAgent
 from agents.evaluate import evaluate
-from agents.experiment import DataConfig, ExperimentConfig
+from agents.experiment import ExperimentConfig
 from agents.recordings import Recordings, Sources, fingerprint_of, open_recordings, parts_of
 from agents.runs import Heads, Run, build_agent, load_run
 from agents.scores import Evaluation
+from agents.shaping import shaping
 from worldmodel.diagnostics import Health
 from worldmodel.errors import CheckpointError, ConfigError, WorldModelError, unknown_name
 from worldmodel.heads import fit_heads
 from worldmodel.jepa import JEPA
-from worldmodel.objectives import ObjectiveConfig, build_objective
+from worldmodel.objectives import build_objective
 from worldmodel.progress import Progress
 from worldmodel.train.checkpoint import MANIFEST, load_checkpoint, read_manifest, save_model, write_manifest
 from worldmodel.train.device import resolve_device
 from worldmodel.train.logging import Loggers, LoggingConfig, open_logger
 from worldmodel.train.manifest import DataSummary, Manifest, new_manifest, seed_ranges
-from worldmodel.train.trainer import NOT_SHAPING, Trainer
+from worldmodel.train.trainer import Trainer
 
 DIAGNOSTICS, EVALUATION, JOURNAL = "diagnostics.json", "evaluation.json", "training/evaluation.jsonl"
 """Files of a run folder, besides those of the checkpoint."""
@@ -47,33 +47,6 @@ def trained(config: ExperimentConfig, data: Sources, run_dir: Path) -> bool:
         return False  # not there, or not whole: it is made again
     before, after = shaping(manifest.experiment), shaping(strict.to_plain(config))
     return (manifest.step, manifest.data.fingerprint, before) == (config.train.num_steps, fingerprint, after)
-
-
-def shaping(experiment: Mapping[str, Any]) -> dict[str, Any]:
-    """Those settings of an experiment, as plain values, that decide the weights besides the data."""
-    train = {name: value for name, value in experiment.get("train", {}).items() if name not in NOT_SHAPING}
-    sections = {"model": experiment.get("model"), "objective": shaping_objective(experiment.get("objective") or {})}
-    return {"train": train, "data": shaping_data(experiment.get("data", {}))} | sections
-
-
-def shaping_objective(objective: Mapping[str, Any]) -> dict[str, Any]:
-    """Those settings of the objective that decide the weights: the first ones always, later ones where they change anything."""
-    always = ("prediction_coef", "rollout_coef", "rollout_steps", "stop_gradient_target", "sigreg_coef", "sigreg")
-    always = (*always, "inverse_dynamics_coef")
-    # left out at their defaults, so that a run from before they were known is still the same run
-    default = strict.to_plain(ObjectiveConfig())
-    changed = [n for n in default if n not in always and objective.get(n, default[n]) != default[n]]
-    return {name: objective.get(name) for name in (*always, *changed)}
-
-
-def shaping_data(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Those settings of the data section that decide the weights; which datasets there are is in their fingerprint."""
-    always = {name: data.get(name) for name in ("val_fraction", "stride")}
-    # left out where they change nothing, so that a run from before they were known is still the same run
-    default = DataConfig()
-    return always | {
-        n: data[n] for n in ("frame_skip", "image_size") if data.get(n, getattr(default, n)) != getattr(default, n)
-    }
 
 
 def with_heads(config: ExperimentConfig, run_dir: Path) -> bool:
@@ -100,8 +73,8 @@ def fit_model(config: ExperimentConfig, data: Sources, run_dir: Path, *, resume:
         model = JEPA(config.model, recordings.spec, normalisation)
         objective = build_objective(config.objective, model)
     plain = strict.to_plain(config)
-    identity = {"dataset": recordings.fingerprint, "data": shaping_data(plain["data"])}
-    identity |= {"model": plain["model"], "objective": shaping_objective(plain["objective"])}
+    shape = shaping(plain)
+    identity = {"dataset": recordings.fingerprint} | {name: shape[name] for name in ("data", "model", "objective")}
     if recordings.streamed:
         identity["streamed"] = config.data.buffer_windows  # another buffer is another order
     with open_logger(config.logging, run_dir, plain) as logger:

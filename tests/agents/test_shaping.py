@@ -2,30 +2,42 @@
 
 from __future__ import annotations
 
-import dataclasses
+import copy
+import json
+from pathlib import Path
+
+import pytest
 
 from agents import strict
-from agents.stages import shaping_objective
-from worldmodel.objectives import ObjectiveConfig
+from agents.experiment import ExperimentConfig
+from agents.shaping import shaping
+from agents.strict import load
 
-FIRST = {
-    "prediction_coef": 1.0,
-    "rollout_coef": 1.0,
-    "rollout_steps": 2,
-    "stop_gradient_target": False,
-    "sigreg_coef": 0.05,
-    "sigreg": {"num_places": 16, "num_projections": 16, "num_knots": 17, "t_max": 3.0},
-    "inverse_dynamics_coef": 0.0,
-}
-"""The objective as the first manifests hold it."""
+PLAIN = strict.to_plain(ExperimentConfig())
+CHECKPOINT = Path(__file__).parents[2] / "checkpoints/table-clear"
 
 
-def test_an_old_run_is_still_the_same_run() -> None:
-    assert shaping_objective(strict.to_plain(ObjectiveConfig())) == shaping_objective(FIRST) == FIRST
+@pytest.mark.parametrize(
+    "later", ["objective.target", "objective.variance_coef", "model.context_of", "model.encoder.kind", "data.frame_skip"]
+)
+def test_a_run_from_before_a_setting_is_still_the_same_run(later: str) -> None:
+    old = copy.deepcopy(PLAIN)
+    *path, name = later.split(".")
+    section = old
+    for part in path:
+        section = section[part]
+    del section[name]
+    assert shaping(old) == shaping(PLAIN)
+    section[name] = "another"
+    assert shaping(old) != shaping(PLAIN)
 
 
-def test_any_setting_that_is_changed_makes_another_run() -> None:
-    changes = [{"target": "ema"}, {"variance_coef": 1.0}, {"inverse_dynamics_steps": 2}, {"rollout_coef": 0.5}]
-    found = [shaping_objective(strict.to_plain(dataclasses.replace(ObjectiveConfig(), **c))) for c in changes]
-    assert all(one != FIRST for one in found)
-    assert [one.get("target") for one in found] == ["ema", None, None, None]
+def test_what_does_not_shape_the_weights_is_left_out() -> None:
+    other = copy.deepcopy(PLAIN)
+    other["train"]["num_threads"], other["data"]["cache_gb"], other["evaluate"]["num_episodes"] = 1, 2.0, 7
+    assert shaping(other) == shaping(PLAIN)
+
+
+def test_the_shipped_model_is_the_one_that_its_config_makes() -> None:
+    manifest = json.loads((CHECKPOINT / "manifest.json").read_text())
+    assert shaping(manifest["experiment"]) == shaping(strict.to_plain(load(ExperimentConfig, CHECKPOINT / "config.yaml")))
