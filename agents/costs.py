@@ -62,7 +62,7 @@ class ProgressReader(Protocol):
 class ProgressCostConfig:
     """Expected number of objects that are still to be cleared."""
 
-    floor_coef: float = 2.0
+    floor_coef: float = 6.0
     """Price of an object on the floor; one on the table costs 1."""
     discount: float = 0.9
     """Weight of each later step relative to the one before it, in (0, 1]."""
