@@ -109,6 +109,7 @@ def fit_heads_of(config: ExperimentConfig, data: Sources, run_dir: Path, *, prog
     forget_results(run_dir)
     manifest = dataclasses.replace(run.manifest, heads=heads.record(), experiment=strict.to_plain(config), evaluations=())
     manifest = save_model(run_dir, run.model, heads, manifest)
+    strict.dump(config, run_dir / "config.yaml")
     with told(run_dir, manifest, config.logging) as logger:
         logger.log(manifest.step, {f"heads/{name}": value for name, value in fitted.metrics.items()})
         logger.publish_model(run_dir, [MANIFEST, *manifest.checksums])
