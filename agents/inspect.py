@@ -62,7 +62,7 @@ def show_dataset(path: Path, make_env: MakeEnv, screen: Screen, sheet: Path | No
         problems = dataset.verify(progress)
     if problems and dataset.layout.ours:
         screen.say(f"damaged: 'worldmodel repair {dataset.root}' drops exactly what is damaged, --dry-run shows it")
-    if not dataset.spec.env_id:
+    if not dataset.spec.env_id or dataset.spec.env_id.startswith("imported/"):
         screen.say("the dataset names no environment to compare with")
         return problems
     return problems + misfits(dataset.spec, None, make_env)

@@ -65,6 +65,12 @@ def test_an_import_says_what_became_of_everything(source: Path, tmp_path: Path, 
     assert "0 episodes imported" in capsys.readouterr().out
 
 
+def test_an_import_is_whole_without_an_environment(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert cli.main(["import", str(source), "--out", str(tmp_path / "out")]) == 0
+    assert cli.main(["inspect", str(tmp_path / "out")]) == 0
+    assert "names no environment to compare with" in capsys.readouterr().out
+
+
 def test_a_map_reaches_the_dataset(source: Path, tmp_path: Path):
     mapping = write_map(
         tmp_path,
