@@ -66,9 +66,9 @@ def finalize(root: Path, *, licence: str = "apache-2.0", wait: float = 10.0) -> 
     with lock(root / LOCK, exclusive=True, wait=wait, busy=busy):
         before = Dataset.open(root) if (root / INFO).exists() else None
         _remove_leftovers(root, before)
-        recorded, features = _read_shards(root, before)
+        recorded, rows, features = _read_shards(root, before)
         if recorded:
-            _publish(root, spec, fps, features, recorded, before, licence)
+            _publish(root, spec, fps, features, recorded, rows, before, licence)
         elif before is None:
             raise DataError(f"{root} holds no recorded episodes; record some first")
         for path in (root / RECORDING).glob("*.parquet"):
@@ -77,13 +77,14 @@ def finalize(root: Path, *, licence: str = "apache-2.0", wait: float = 10.0) -> 
             (root / RECORDING).rmdir()
 
 
-def _read_shards(root: Path, before: Dataset | None) -> tuple[list[Recorded], dict[str, Feature]]:
-    """The episodes that the dataset does not have yet, dense and in order, and the features that all of them share."""
+def _read_shards(root: Path, before: Dataset | None) -> tuple[list[Recorded], pa.Table, dict[str, Feature]]:
+    """The episodes that the dataset does not have yet, dense and in order; their rows; the features that all of them share."""
     first = before.num_episodes if before else 0
     features = None
     if before:  # what finalizing has added to a feature is left out
         features = {name: {k: v for k, v in feature.items() if k != "info"} for name, feature in before.features.items()}
     found: dict[int, Recorded] = {}
+    tables: list[pa.Table] = []
     for path in shard_rows(root):
         table = read_parquet(path)
         with reading(path):
@@ -92,21 +93,24 @@ def _read_shards(root: Path, before: Dataset | None) -> tuple[list[Recorded], di
         if theirs != features:
             names = sorted(n for n in theirs.keys() | features.keys() if theirs.get(n) != features.get(n))
             raise DataError(f"{path} has other columns than the rest: {', '.join(names)}; record them into their own dataset")
-        for place, index in enumerate(table.column("episode_index").to_pylist()):
-            episode = Recorded(table.slice(place, 1), path, place)
-            if index in found and _sha256(found[index]) != _sha256(episode):
+        before_it = sum(map(len, tables))
+        known = zip(*(table.column(name).to_pylist() for name in ("episode_index", "length", "tasks", "sha256")), strict=True)
+        for place, (index, length, words, sha256) in enumerate(known):
+            episode = Recorded(path, place, before_it + place, length, words[0], sha256)
+            if index in found and found[index].sha256 != sha256:
                 raise DataError(f"episode {index} is recorded twice and differs: {found[index].shard} and {path}; delete one")
             if index >= first:
                 found.setdefault(index, episode)
+        tables.append(table.replace_schema_metadata(None))
     missing = sorted(set(range(first, max(found, default=first))) - set(found))
     if missing:
         shown = ", ".join(map(str, missing[:5])) + (", ..." if len(missing) > 5 else "")
         raise DataError(f"{root} lacks {len(missing)} episodes ({shown}); record again to fill the gap")
-    return [found[index] for index in sorted(found)], features or {}
-
-
-def _sha256(episode: Recorded) -> str:
-    return episode.row.column("sha256")[0].as_py()
+    recorded = [found[index] for index in sorted(found)]
+    if not recorded:
+        return [], pa.table({}), features or {}
+    rows = pa.concat_tables(tables, promote_options="default").take([episode.row for episode in recorded])
+    return recorded, rows, features or {}
 
 
 def _publish(
@@ -115,12 +119,12 @@ def _publish(
     fps: float,
     features: dict[str, Feature],
     recorded: list[Recorded],
+    rows: pa.Table,
     before: Dataset | None,
     licence: str,
 ) -> None:
     """Write the new episodes behind the old ones; info.json, which makes them visible, comes last."""
     tasks = _tasks(root, recorded)
-    rows = pa.concat_tables([episode.row for episode in recorded], promote_options="default").replace_schema_metadata(None)
     ends = np.cumsum(rows.column("length").to_numpy()) + (before.num_frames if before else 0)
     starts = ends - rows.column("length").to_numpy()
     next_file = _num_files(root, before, "data")
@@ -161,7 +165,7 @@ def _tasks(root: Path, recorded: list[Recorded]) -> dict[str, int]:
     """Task in words -> its index: old ones keep theirs, new ones follow in the order of the episodes."""
     tasks = read_tasks(root) if (root / TASKS).exists() else {}
     for episode in recorded:
-        tasks.setdefault(episode.row.column("tasks")[0].as_py()[0], len(tasks))
+        tasks.setdefault(episode.task, len(tasks))
     return tasks
 
 

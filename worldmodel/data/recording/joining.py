@@ -22,12 +22,18 @@ from worldmodel.errors import DataError
 class Recorded:
     """One episode in a shard."""
 
-    row: pa.Table
-    """Its episode row."""
     shard: Path
     """File of the shard's episode rows."""
     row_group: int
     """Its place in the shard."""
+    row: int
+    """Its place among the episode rows of all shards."""
+    length: int
+    """Number of frames."""
+    task: str
+    """The task in words."""
+    sha256: str
+    """Digest of everything in it."""
 
 
 def write_data(
@@ -45,12 +51,10 @@ def write_data(
             path = frames_of(episode.shard)
             with reading(path):
                 table = shard(path).read_row_group(episode.row_group)
-                length = episode.row.column("length")[0].as_py()
-                if len(table) != length:
-                    raise DataError(f"{path} is damaged: {len(table)} frames; expected {length}")
-                task = tasks[episode.row.column("tasks")[0].as_py()[0]]
-                table = _replace(table, "index", start + np.arange(length))
-                yield _replace(table, "task_index", np.full(length, task))
+                if len(table) != episode.length:
+                    raise DataError(f"{path} is damaged: {len(table)} frames; expected {episode.length}")
+                table = _replace(table, "index", start + np.arange(episode.length))
+                yield _replace(table, "task_index", np.full(episode.length, tasks[episode.task]))
 
     file_indices: list[int] = []
     batch: list[pa.Table] = []
@@ -86,7 +90,7 @@ def write_videos(
             path = clips_of(episode.shard)
             with reading(path):
                 clip = shard(path).read_row_group(episode.row_group, [column]).column(column)[0].as_py()
-            yield episode.row.column("length")[0].as_py(), clip
+            yield episode.length, clip
 
     joiner, times, numbers = ClipJoiner(clips(), fps, limit), [], []
     while joiner.more():
