@@ -19,7 +19,7 @@ START_PATIENCE = 120.0
 """Longest wait for a worker to build its environments [s]."""
 
 
-class WorkerLost(Exception):
+class WorkerLost(RuntimeError):
     """A worker has died, or was ended because it did not answer in time; the message says which."""
 
 
@@ -104,7 +104,7 @@ def _answer(worker: _Worker, patience: float) -> Any:
             if well:
                 return result
             raise result
-    except (EOFError, ConnectionError, pickle.UnpicklingError):  # also in the middle of a word
+    except (EOFError, OSError, pickle.UnpicklingError):  # also in the middle of a word
         return _lost(worker)
     return _lost(worker, f"gave no answer in {patience:g} s")
 

@@ -65,6 +65,8 @@ def test_everything_is_what_gymnasium_gives_for_single_environments(mode: Autore
                 many.step(actions)
             same(many.reset(options={"reset_mask": over}), one.reset(options={"reset_mask": over.copy()}))
     assert ended > NUM / 2
+    some = np.arange(NUM) % 2 == 0  # in every mode, also those whose reset is due
+    same(many.reset(seed=90, options={"reset_mask": some}), one.reset(seed=90, options={"reset_mask": some.copy()}))
     same(many.reset(seed=[3, None, 5, 3], options={"goal": True}), one.reset(seed=[3, None, 5, 3], options={"goal": True}))
     assert many.render() is None
     assert many.get_attr("np_random_seed")[::2] == (3, 5)
