@@ -64,7 +64,7 @@ def measure(config: ExperimentConfig, data: Sources, run_dir: Path, progress: Pr
         recordings.validation_episodes(NUM_STRIPS, horizon),
         horizon=horizon,
         sensors=run.model.config.sensors,
-        picture=run.model.encoder.image,
+        picture=run.model.picture,
         device=run.device,
     )
     save_strips(run_dir, strips, recordings.spec.action)

@@ -144,7 +144,7 @@ def _hdf5_reader(stored: Any, shape: tuple[int, ...]) -> Read:
 @contextmanager
 def lance_readers(frames: np.ndarray, folder: Path) -> Iterator[dict[str, Read]]:
     """Lance, a row a frame: fixed-size lists of bytes, and binary values; a batch is one `take` of its rows, each once."""
-    import lance
+    import lance  # pyright: ignore[reportMissingImports]  (the extra `bench`)
 
     size = int(np.prod(frames.shape[1:]))
     kinds = {"fixed-size lists": pa.list_(pa.uint8(), size), "binary": pa.binary(size)}

@@ -144,6 +144,13 @@ class JEPA(nn.Module):
         return self.predictor.remember(z[:, :-1], past_actions)
 
     @property
+    def picture(self) -> str:
+        """Key of the camera whose pictures are drawn from latents. Raises ConfigError for a model without a camera."""
+        if self.encoder.image is None:
+            raise ConfigError(f"no camera among the sensors {list(self.config.sensors)}; heads and reports need one")
+        return self.encoder.image
+
+    @property
     def num_parameters(self) -> int:
         """Number of trainable numbers."""
         return sum(p.numel() for p in self.parameters())

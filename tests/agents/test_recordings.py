@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -91,7 +92,8 @@ def test_the_manifest_says_how_frames_and_actions_were_cut(run_dir: Path, data: 
 
 def test_the_model_scales_vectors_by_the_manifest(run_dir: Path) -> None:
     run = load_run(run_dir)
-    tokenize = run.model.encoder.tokenize_vectors["state"]
+    vectors: Any = run.model.encoder.tokenize_vectors
+    tokenize = vectors["state"]
     values = run.manifest.normalisation["state"]
     torch.testing.assert_close(tokenize.mean, torch.tensor(values.mean))
     expected = [std if std > 1e-6 else 1.0 for std in values.std]

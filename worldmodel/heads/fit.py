@@ -95,7 +95,7 @@ def fit_heads(
     metrics = progress_metrics(head, check)
     picture = PictureHead(
         PictureHeadConfig(
-            encoder.grid, encoder.token_dim, model.spec.sensors[model.encoder.image].shape[0], config.picture_width
+            encoder.grid, encoder.token_dim, model.spec.sensors[model.picture].shape[0], config.picture_width
         )
     ).to(data.z.device)
     encoded = data.z[data.steps == 0]

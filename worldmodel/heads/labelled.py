@@ -85,7 +85,7 @@ def labelled_latents(
                 seen.add(key)
                 fresh.append(row)
         chosen = torch.tensor(fresh, dtype=torch.int64)
-        pictures.append(window.observations[model.encoder.image][chosen, at[chosen]])
+        pictures.append(window.observations[model.picture][chosen, at[chosen]])
         for ahead in range(max_steps + 1):
             rows = chosen[at[chosen] >= ahead]
             latents = _latents_at(model, z[rows.to(device)], actions[rows.to(device)], at[rows], ahead)
