@@ -134,6 +134,7 @@ def test_batches_that_somebody_else_chose_are_resumed_on_the_same_bits(tmp_path)
 
 
 def test_sigterm_saves_too(tmp_path):
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # whatever a library in another test has left there
     stop = StopAfter(4, lambda: signal.raise_signal(signal.SIGTERM))
     with pytest.raises(SystemExit) as caught:
         make_trainer(tmp_path, objective=stop).fit()
