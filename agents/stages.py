@@ -29,11 +29,13 @@ from worldmodel.heads import fit_heads
 from worldmodel.jepa import JEPA
 from worldmodel.objectives import build_objective
 from worldmodel.progress import Progress
-from worldmodel.train.checkpoint import MANIFEST, load_checkpoint, read_manifest, save_model, write_manifest
+from worldmodel.train.begin import begin_from
+from worldmodel.train.checkpoint import MANIFEST, MODEL, load_checkpoint, read_manifest, save_model, write_manifest
 from worldmodel.train.device import resolve_device
 from worldmodel.train.logging import Loggers, LoggingConfig, open_logger
 from worldmodel.train.manifest import DataSummary, Manifest, new_manifest, seed_ranges
 from worldmodel.train.trainer import Trainer
+from worldmodel.types import WorldSpec
 
 DIAGNOSTICS, EVALUATION, JOURNAL = "diagnostics.json", "evaluation.json", "training/evaluation.jsonl"
 """Files of a run folder, besides those of the checkpoint."""
@@ -46,7 +48,8 @@ def trained(config: ExperimentConfig, data: Sources, run_dir: Path) -> bool:
     except WorldModelError:
         return False  # not there, or not whole: it is made again
     before, after = shaping(manifest.experiment), shaping(strict.to_plain(config))
-    return (manifest.step, manifest.data.fingerprint, before) == (config.train.num_steps, fingerprint, after)
+    whole = config.train.max_cpu_seconds is not None or manifest.step == config.train.num_steps
+    return whole and (manifest.data.fingerprint, before) == (fingerprint, after)
 
 
 def with_heads(config: ExperimentConfig, run_dir: Path) -> bool:
@@ -71,24 +74,29 @@ def fit_model(config: ExperimentConfig, data: Sources, run_dir: Path, *, resume:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.train.seed)  # the weights' first values
         model = JEPA(config.model, recordings.spec, normalisation)
+        parent = None if config.train.init_from is None else begin_from(model, Path(config.train.init_from))
         objective = build_objective(config.objective, model)
     plain = strict.to_plain(config)
     shape = shaping(plain)
     identity = {"dataset": recordings.fingerprint} | {name: shape[name] for name in ("data", "model", "objective")}
     if recordings.streamed:
         identity["streamed"] = config.data.buffer_windows  # another buffer is another order
+    if parent is not None:
+        identity["init_from"] = parent.manifest.checksums[MODEL]
     with open_logger(config.logging, run_dir, plain) as logger:
-        trainer = Trainer(model, objective, train, val, config.train, logger, run_dir, identity=identity, diagnose=Health())
-        trainer.fit(resume=resume, progress=progress)
+        health = Health(plans=config.objective.predicts)
+        trainer = Trainer(model, objective, train, val, config.train, logger, run_dir, identity=identity, diagnose=health)
+        step = trainer.fit(resume=resume, progress=progress)
     forget_results(run_dir)
+    seeds = recordings.seeds | (seen_before(parent.manifest, recordings.world) if parent is not None else set())
     manifest = new_manifest(
         recordings.world,
-        model=plain["model"],
+        model=strict.to_plain(model.config),
         heads=None,
         experiment=plain,
         context_length=config.model.context_length,
-        data=DataSummary(recordings.fingerprint, recordings.num_episodes, recordings.num_frames, seed_ranges(recordings.seeds)),
-        step=config.train.num_steps,
+        data=DataSummary(recordings.fingerprint, recordings.num_episodes, recordings.num_frames, seed_ranges(seeds)),
+        step=step,
         framing=recordings.framing,
         normalisation=normalisation,
     )
@@ -114,6 +122,13 @@ def fit_heads_of(config: ExperimentConfig, data: Sources, run_dir: Path, *, prog
         logger.log(manifest.step, {f"heads/{name}": value for name, value in fitted.metrics.items()})
         logger.publish_model(run_dir, [MANIFEST, *manifest.checksums])
     return fitted.metrics
+
+
+def seen_before(parent: Manifest, world: WorldSpec) -> set[int]:
+    """Seeds of the same environment that the model which training began with has seen: no evaluation uses those either."""
+    if parent.spec.env_id != world.env_id:
+        return set()
+    return {seed for first, last in parent.data.train_seeds for seed in range(first, last + 1)}
 
 
 def require_same_data(run: Run, recordings: Recordings, run_dir: Path) -> None:

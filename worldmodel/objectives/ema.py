@@ -35,7 +35,7 @@ class EMAConfig:
         """Raise ConfigError for a decay that is no share."""
         require_share(self, "decay", "final_decay")
 
-    def at(self, step: int, num_steps: int) -> float:
+    def at(self, step: float, num_steps: int) -> float:
         """m after update `step` (1 ... num_steps)."""
         if self.schedule == "constant":
             return self.decay
@@ -59,7 +59,7 @@ class EMATarget(nn.Module):
         return self.encoder(obs)
 
     @torch.no_grad()
-    def follow(self, encoder: nn.Module, step: int, num_steps: int) -> None:
+    def follow(self, encoder: nn.Module, step: float, num_steps: int) -> None:
         """Take one step towards `encoder` after update `step` of `num_steps`. Buffers are left to the copy itself."""
         decay = self.config.at(step, num_steps)
         theirs = dict(encoder.named_parameters())

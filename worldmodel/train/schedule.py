@@ -6,7 +6,7 @@ import math
 
 
 def one_cycle(
-    step: int,
+    step: float,
     num_steps: int,
     peak: float,
     warmup_fraction: float,
@@ -25,7 +25,7 @@ def one_cycle(
     return _cosine(peak, end, min((step - top) / max(num_steps - 1 - top, 1e-9), 1.0))
 
 
-def constant(step: int, num_steps: int, peak: float, warmup_fraction: float) -> float:
+def constant(step: float, num_steps: int, peak: float, warmup_fraction: float) -> float:
     """Learning rate of update `step` (0-based): linear up over the warm-up, then `peak` for ever."""
     return peak * min((step + 1) / max(warmup_fraction * num_steps, 1.0), 1.0)
 

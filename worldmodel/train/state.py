@@ -38,11 +38,14 @@ class TrainingState:
     """What must be the same on resuming: the settings that shape the weights, and the data."""
     tensors: dict[str, Tensor]
     """Weights, moments and random generators."""
+    cpu_seconds: float = 0.0
+    """Processor time that the updates have taken [s]."""
 
 
 def save_state(run_dir: Path, state: TrainingState) -> None:
     """Replace the state of `run_dir`."""
     header = {"step": state.step, "sampler": state.sampler, "sums": state.sums, "identity": state.identity}
+    header["cpu_seconds"] = state.cpu_seconds
     content = safetensors.torch.save(state.tensors, metadata={"state": dump_json(header, indent=None)})
     write_atomic(run_dir / STATE, content)
 
@@ -56,7 +59,8 @@ def load_state(run_dir: Path) -> TrainingState | None:
         with safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {})["state"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (safe_open is no mapping)
-        return TrainingState(header["step"], header["sampler"], header["sums"], header["identity"], tensors)
+        spent = header.get("cpu_seconds", 0.0)  # states from before it was counted go on too
+        return TrainingState(header["step"], header["sampler"], header["sums"], header["identity"], tensors, spent)
     except (SafetensorError, KeyError, json.JSONDecodeError) as error:
         raise CheckpointError(f"{path} is damaged ({error}); delete it to train anew") from None
 

@@ -27,6 +27,7 @@ from worldmodel.data.loading.batches import Batches, BatchSource, WindowSource
 from worldmodel.data.loading.sampler import ShuffledSampler
 from worldmodel.errors import ConfigError, DataError, MismatchError
 from worldmodel.progress import NoProgress, Progress
+from worldmodel.train.clock import Clock
 from worldmodel.train.compilation import CompileMode, compiled
 from worldmodel.train.device import DeviceName, resolve_device
 from worldmodel.train.interrupt import Interrupts
@@ -49,6 +50,9 @@ class TrainConfig:
 
     num_steps: int = 3000
     """Updates of the weights."""
+    max_cpu_seconds: float | None = None
+    """Processor time of all updates together, over all threads, after which training ends before num_steps [s]. The learning
+    rate goes by the larger share. How many updates that makes depends on the machine; null is no limit."""
     batch_size: int = 64
     """Windows an update."""
     num_frames: int = 3
@@ -83,6 +87,8 @@ class TrainConfig:
     """Batches a validation, always the same ones."""
     save_every_seconds: float = 60.0
     """Time between saved states [s]; also saved at the end, on Ctrl-C and on SIGTERM."""
+    init_from: str | None = None
+    """Run folder that training begins with: the encoder's weights, and the predictor's where they fit. Null begins anew."""
     seed: int = 0
     """Of the order of the windows, of the objective's draws and of dropout."""
 
@@ -102,6 +108,8 @@ class TrainConfig:
             raise ConfigError(f"betas is {list(self.betas)}; expected two numbers in [0, 1)")
         if self.num_threads is not None:
             require_at_least(self, 1, "num_threads")
+        if self.max_cpu_seconds is not None:
+            require_positive(self, "max_cpu_seconds")
 
 
 class Objective(Protocol):
@@ -144,7 +152,7 @@ class Trainer:
         self.model, self.objective = model.to(self.device), objective
         self.objective_module = objective.to(self.device) if isinstance(objective, nn.Module) else None
         # what follows the weights, such as an EMA target: after_update(model, step, num_steps)
-        self.after_update: Callable[[nn.Module, int, int], None] | None = getattr(objective, "after_update", None)
+        self.after_update: Callable[[nn.Module, float, int], None] | None = getattr(objective, "after_update", None)
         modules = [model] if self.objective_module is None else [model, self.objective_module]
         self.modules = nn.ModuleList(modules)
         self.optimizer = build_adamw(self.modules.parameters(), config.learning_rate, config.weight_decay, config.betas)
@@ -165,8 +173,8 @@ class Trainer:
         # Drawn on the CPU whatever the device: the same numbers everywhere.
         self.generator = torch.Generator().manual_seed(config.seed)
 
-    def fit(self, *, resume: bool = False, progress: Progress | None = None) -> None:
-        """Train up to `config.num_steps` updates, from the state in the run folder when `resume` and there is one.
+    def fit(self, *, resume: bool = False, progress: Progress | None = None) -> int:
+        """Train to the end, from the state in the run folder when `resume` and there is one; how many updates that are.
 
         Raises WorldModelError for a state of another run (CheckpointError when it is damaged), for a run that is already
         there and not to be resumed, and for a loss that is no number. Ctrl-C leaves as KeyboardInterrupt and SIGTERM as
@@ -180,16 +188,16 @@ class Trainer:
             # Where to begin: seeds, or everything as it was.
             torch.manual_seed(config.seed)
             self.batches.load_state_dict(self.beginning)
-            step, sums = 0, defaultdict[str, float](float)
+            step, sums, clock = 0, defaultdict[str, float](float), Clock(config.num_steps, config.max_cpu_seconds)
             state = self._find_state(resume)
             if state is not None:
-                step, sums = state.step, defaultdict(float, state.sums)
+                step, sums, clock.spent = state.step, defaultdict(float, state.sums), state.cpu_seconds
                 self.batches.load_state_dict(json.loads(state.sampler))
                 self._restore(state)
             self.logger.start(step)
-            if step >= config.num_steps:
+            if clock.over(step):
                 self.modules.eval()
-                return
+                return step
 
             # Update after update.
             stack.enter_context(compiled(self.model, config.compile))
@@ -197,46 +205,54 @@ class Trainer:
             interrupts = stack.enter_context(Interrupts())
             busy, waited, num_timed, saved_at = 0.0, 0.0, 0, time.monotonic()
             self.modules.train()
-            while step < config.num_steps:
+            while not clock.over(step):
                 # The next batch.
                 began = time.monotonic()
+                clock.start()
                 window, sampler_state = batches.next()
                 waited += time.monotonic() - began
                 self._check(window)
 
                 # One update.
-                lr = SCHEDULES[config.schedule](step, config.num_steps, config.learning_rate, config.warmup_fraction)
+                position = clock.position(step)
+                lr = SCHEDULES[config.schedule](position, config.num_steps, config.learning_rate, config.warmup_fraction)
                 set_learning_rate(self.optimizer, lr)
-                measured = self._update(window, step + 1)
+                measured = self._update(window, step + 1, position + 1)
                 step += 1
+                clock.stop()
                 busy, num_timed = busy + time.monotonic() - began, num_timed + 1
                 for name, value in measured.items():
                     sums[name] += value
 
                 # What is told of it.
                 row: dict[str, float] = {}
-                last = step == config.num_steps
+                last = clock.over(step)
                 if step % config.log_every == 0 or last:
                     row |= _means(sums) | {"train/lr": lr}
                     row["train/samples_per_s"] = num_timed * config.batch_size / busy
                     row["train/data_wait_share"] = waited / busy
+                    row["train/cpu_seconds"] = clock.spent
                     sums.clear()
                     busy, waited, num_timed = 0.0, 0.0, 0
                 if self.validation is not None and (step % config.val_every == 0 or last):
                     row |= self._validate(self.validation)
                 if row:
                     self.logger.log(step, row)
-                progress.update(step, config.num_steps, loss=measured.get("loss", math.nan))
+                progress.update(*clock.progress(step), loss=measured.get("loss", math.nan))
 
                 # What is kept of it.
                 if last or interrupts.signal is not None or time.monotonic() - saved_at >= config.save_every_seconds:
-                    self._save(step, sampler_state, sums)
+                    self._save(step, sampler_state, sums, clock.spent)
                     saved_at = time.monotonic()
                 interrupts.leave(f"stopped after update {step}; the state is saved in {self.run_dir / STATE}")
             self.modules.eval()
+            return step
 
-    def _update(self, window: Window, number: int) -> dict[str, float]:
-        """Learn from one batch: loss, its terms and the gradient's norm, or {"skipped": 1} when one is no number."""
+    def _update(self, window: Window, number: int, position: float) -> dict[str, float]:
+        """Learn from one batch: loss, its terms and the gradient's norm, or {"skipped": 1} when one is no number.
+
+        It is update `number`; what follows the weights goes by `position`, of num_steps.
+        """
         config = self.config
         buffers = [b.clone() for b in self.modules.buffers()] if config.on_nonfinite == "skip" else []
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=config.bf16):
@@ -251,7 +267,7 @@ class Trainer:
         if math.isfinite(measured["loss"]) and math.isfinite(measured["grad_norm"]):
             self.optimizer.step()
             if self.after_update is not None:
-                self.after_update(self.model, number, config.num_steps)
+                self.after_update(self.model, position, config.num_steps)
             return measured | {"count": 1.0}
         if config.on_nonfinite == "stop":
             raise stop_on(window, number, measured, self.run_dir)
@@ -296,13 +312,13 @@ class Trainer:
         if self.device.type == "cuda" and "cuda" in generators:
             torch.cuda.set_rng_state(generators["cuda"], self.device)
 
-    def _save(self, step: int, sampler_state: str, sums: Mapping[str, float]) -> None:
+    def _save(self, step: int, sampler_state: str, sums: Mapping[str, float], cpu_seconds: float) -> None:
         """Replace the state in the run folder."""
         generators = {"objective": self.generator.get_state(), "torch": torch.get_rng_state()}
         if self.device.type == "cuda":
             generators["cuda"] = torch.cuda.get_rng_state(self.device)
         tensors = pack(self.model, self.objective_module, self.optimizer, generators)
-        save_state(self.run_dir, TrainingState(step, sampler_state, dict(sums), self.identity, tensors))
+        save_state(self.run_dir, TrainingState(step, sampler_state, dict(sums), self.identity, tensors, cpu_seconds))
 
 
 class _num_threads:

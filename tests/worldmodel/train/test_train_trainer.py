@@ -24,7 +24,7 @@ from worldmodel.train.logging import read_metrics
 from worldmodel.train.state import STATE, load_state
 from worldmodel.train.trainer import TrainConfig
 
-TIMED = ("time", "train/samples_per_s", "train/data_wait_share")
+TIMED = ("time", "train/samples_per_s", "train/data_wait_share", "train/cpu_seconds")
 
 
 def curves(run_dir):
