@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -82,3 +83,76 @@ def epps_pulley(x: np.ndarray) -> float:
     t = np.linspace(-3, 3, 33)
     ecf = np.exp(1j * t[:, None] * x[None, :]).mean(axis=1)
     return float(len(x) * np.trapezoid(np.abs(ecf - np.exp(-(t**2) / 2)) ** 2 * np.exp(-(t**2) / 2), t))
+
+
+def layer_norm(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, eps: float = 1e-5) -> np.ndarray:
+    """Over the last axis."""
+    centred = x - x.mean(-1, keepdims=True)
+    return centred / np.sqrt((centred**2).mean(-1, keepdims=True) + eps) * weight + bias
+
+
+def gelu(x: np.ndarray) -> np.ndarray:
+    """x times the normal distribution's share below x."""
+    return 0.5 * x * (1 + np.vectorize(math.erf)(x / math.sqrt(2)))
+
+
+def turned(x: np.ndarray, position: np.ndarray, base: float = 100.0) -> np.ndarray:
+    """One token's head x (E,) at its position (axes,): pair i turns by the axis that it is dealt to."""
+    half, axes = len(x) // 2, len(position)
+    out = x.copy()
+    for pair in range(half):
+        axis, level = pair % axes, pair // axes
+        angle = position[axis] * base ** (-level / max(1, math.ceil((half - axis) / axes)))
+        a, b = x[pair], x[pair + half]
+        out[pair], out[pair + half] = a * math.cos(angle) - b * math.sin(angle), a * math.sin(angle) + b * math.cos(angle)
+    return out
+
+
+def masked_error(
+    weights: dict[str, np.ndarray],
+    num_heads: int,
+    grid: int,
+    context: np.ndarray,
+    visible: np.ndarray,
+    hidden: np.ndarray,
+    target: np.ndarray,
+) -> float:
+    """Masked prediction (V-JEPA, eq. 1): context (B, V, D) of the shown tokens, target (B, T, K, D), token by token."""
+    num_cameras = len(weights["camera"])
+    num_placed = num_cameras * grid**2
+
+    def linear(x: np.ndarray, name: str) -> np.ndarray:
+        return x @ weights[f"{name}.weight"].T + weights[f"{name}.bias"]
+
+    def norm(x: np.ndarray, name: str) -> np.ndarray:
+        return layer_norm(x, weights[f"{name}.weight"], weights[f"{name}.bias"])
+
+    errors = []
+    for row in range(len(context)):
+        numbers = [*visible[row], *hidden[row]]
+        x = [linear(norm(token, "embed.0"), "embed.1") for token in context[row]] + [weights["hidden"]] * len(hidden[row])
+        positions = []
+        for i, number in enumerate(numbers):
+            frame, place = divmod(int(number), num_placed)
+            camera, (down, right) = place // grid**2, divmod(place % grid**2, grid)
+            x[i] = x[i] + weights["camera"][camera]
+            positions.append(np.array([frame, down + 0.5 - grid / 2, right + 0.5 - grid / 2]))
+        tokens = np.stack(x)
+        block = 0
+        while f"trunk.blocks.{block}.up.weight" in weights:
+            name = f"trunk.blocks.{block}"
+            q, k, v = np.split(linear(norm(tokens, f"{name}.norm_attention"), f"{name}.attention.qkv"), 3, axis=-1)
+            heads = []
+            for mine in np.split(np.arange(q.shape[1]), num_heads):
+                queries = np.stack([turned(q[i, mine], p) for i, p in enumerate(positions)])
+                keys = np.stack([turned(k[i, mine], p) for i, p in enumerate(positions)])
+                scores = np.exp(queries @ keys.T / math.sqrt(len(mine)))
+                heads.append(scores / scores.sum(1, keepdims=True) @ v[:, mine])
+            tokens = tokens + linear(np.concatenate(heads, axis=-1), f"{name}.attention.out")
+            tokens = tokens + linear(gelu(linear(norm(tokens, f"{name}.norm_mlp"), f"{name}.up")), f"{name}.down")
+            block += 1
+        guesses = linear(norm(tokens, "trunk.norm"), "out")[len(visible[row]) :]
+        for guess, number in zip(guesses, hidden[row], strict=True):
+            frame, place = divmod(int(number), num_placed)
+            errors.append(np.abs(guess - target[row, frame, place]).mean())
+    return float(np.mean(errors))

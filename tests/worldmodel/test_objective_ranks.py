@@ -9,12 +9,28 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.multiprocessing.spawn import spawn
 
-from worldmodel.objectives import InfoNCEConfig, SIGRegConfig, VICRegConfig
+from worldmodel.layout import TokenLayout
+from worldmodel.masking import BlockMaskConfig
+from worldmodel.objectives import InfoNCEConfig, MaskedConfig, SIGRegConfig, VICRegConfig
 from worldmodel.objectives.contrastive import InfoNCE
+from worldmodel.objectives.masked import MaskedPrediction, take
 from worldmodel.objectives.sigreg import SIGReg
 from worldmodel.objectives.vicreg import variance_and_covariance
 
 BATCH, TIME, PLACES, WIDTH, WORDS = 12, 2, 3, 4, 5
+
+
+class Shown(nn.Module):
+    """As much of an encoder as masked prediction asks for: three cameras of one place each."""
+
+    layout, cameras = TokenLayout(1, PLACES), ()
+
+    def __init__(self, encoder: nn.Module) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def visible(self, obs: dict[str, Tensor], kept: Tensor) -> Tensor:
+        return take(self.encoder(obs["x"]).unflatten(-1, (PLACES, WIDTH)).flatten(1, 2), kept)
 
 
 class Losses(nn.Module):
@@ -26,12 +42,17 @@ class Losses(nn.Module):
         self.encoder = nn.Linear(6, PLACES * WIDTH)
         self.contrastive = InfoNCE(InfoNCEConfig(embedding_dim=WORDS, width=4), PLACES, WIDTH)
         self.sigreg = SIGReg(SIGRegConfig(num_places=2, num_projections=4))
+        self.shown = Shown(self.encoder)
+        one_frame = BlockMaskConfig(1, (1.0, 1.0), duration=(0.5, 0.5), ratio=(0.4, 0.6))
+        masked = MaskedConfig((one_frame,), width=8, depth=1, num_heads=2)
+        self.masked = MaskedPrediction(masked, self.shown, WIDTH)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor, words: Tensor, generator: torch.Generator) -> Tensor:
-        """The three losses (3,), of inputs (B, T, 6) and embeddings (B, E)."""
+        """The four losses (4,), of inputs (B, T, 6) and embeddings (B, E)."""
         z = self.encoder(x).unflatten(-1, (PLACES, WIDTH))
         variance, covariance = variance_and_covariance(z, VICRegConfig())
-        return torch.stack([self.sigreg(z, generator), variance + covariance, self.contrastive(z, words)])
+        masked = self.masked(self.shown, {"x": x}, z, generator)  # type: ignore[arg-type]
+        return torch.stack([self.sigreg(z, generator), variance + covariance, self.contrastive(z, words), masked])
 
 
 def batch() -> tuple[Tensor, Tensor]:

@@ -27,9 +27,12 @@ PATIENCE = 3
 class Health:
     """health(model, z, actions) -> numbers by name. Always the same draws, none of which training draws from."""
 
-    def __init__(self, num_others: int = 4) -> None:
-        """`num_others`: actions of other windows that each recorded one is compared with."""
-        self.num_others = num_others
+    def __init__(self, num_others: int = 4, *, plans: bool = True) -> None:
+        """`num_others`: actions of other windows that each recorded one is compared with.
+
+        `plans`: whether the model learns what actions do; pretraining on films does not.
+        """
+        self.num_others, self.plans = num_others, plans
         self._wrong: dict[str, int] = {}
 
     def __call__(self, model: WorldModel, z: Tensor, actions: Tensor) -> dict[str, float]:
@@ -40,7 +43,7 @@ class Health:
         report = collapse(z)
         found = {"std": report.mean_std, "dead_share": report.dead_share, "effective_rank": report.effective_rank}
         found["epps_pulley"] = normality(z)
-        if len(z) > 1:
+        if self.plans and len(z) > 1:
             generator = torch.Generator().manual_seed(0)
             report = plannability(model, z[:NUM_WINDOWS], actions[:NUM_WINDOWS], generator, self.num_others)
             plan = dataclasses.asdict(report)

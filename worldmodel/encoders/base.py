@@ -22,6 +22,8 @@ class Encoder(nn.Module):
     """Of each place over the data."""
     image: str | None
     """The camera of the first grid, which pictures of latents are drawn of; None without one."""
+    cameras: tuple[str, ...]
+    """Sensors of the grids, in the layout's order: cameras, then depth."""
     tubelet: int = 1
     """Frames that a latent depends on."""
     optional: frozenset[str] = frozenset()
@@ -48,7 +50,7 @@ class Encoder(nn.Module):
         The pictures in `obs` have been painted over wherever a token is hidden (worldmodel.masking), so that an encoder
         whose tokens overlap knows no more than one whose tokens do not.
         """
-        x = self.tokens(obs)[:, :, : self.layout.num_placed].flatten(1, 2)
+        x = self.tokens(obs)[:, :, : self.layout.num_placed].flatten(1, 2)  # (B, T * placed, D)
         return x.gather(1, kept.unsqueeze(-1).expand(-1, -1, x.shape[-1]))
 
     def freeze(self) -> None:

@@ -42,6 +42,7 @@ class TokenEncoder(Encoder):
         super().__init__()
         kinds = {key: bodies[0].spec.sensors[key].kind for key in sensors}
         self.image = next(key for key in sensors if kinds[key] == "image")
+        self.cameras = (self.image,)
         self.vectors = [key for key in sensors if key != self.image]
         self.tokenize_image = ImageTokenizer(config, bodies[0].spec.sensors[self.image].shape)
         self.tokenize_vectors = nn.ModuleDict(

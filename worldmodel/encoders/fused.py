@@ -37,6 +37,7 @@ class FusedEncoder(Encoder):
         self.width = self._width()
         self.sensors = SensorTokens(config, sensors, bodies, self.width, self._camera, self._depth)
         self.inner = self.sensors.layout
+        self.cameras = tuple(self.sensors.placed) if config.output == "grid" else ()
         cameras = [key for key in self.sensors.placed if self.sensors.modalities[key] == "camera"]
         self.image = cameras[0] if cameras else None
         self.optional = frozenset(sensors) if config.sensor_dropout > 0 and len(sensors) > 1 else frozenset()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from worldmodel.objectives.contrastive import InfoNCEConfig
 from worldmodel.objectives.ema import EMAConfig
+from worldmodel.objectives.masked import MaskedConfig
 from worldmodel.objectives.objective import Objective, ObjectiveConfig, build_objective
 from worldmodel.objectives.sigreg import SIGRegConfig
 from worldmodel.objectives.vicreg import VICRegConfig
@@ -11,6 +12,7 @@ from worldmodel.objectives.vicreg import VICRegConfig
 __all__ = [
     "EMAConfig",
     "InfoNCEConfig",
+    "MaskedConfig",
     "Objective",
     "ObjectiveConfig",
     "SIGRegConfig",

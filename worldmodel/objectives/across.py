@@ -21,6 +21,12 @@ def num_ranks() -> int:
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
+def own_rows(num: int) -> slice:
+    """This rank's of the rows (R * num, ...) of all ranks in their order."""
+    rank = dist.get_rank() if num_ranks() > 1 else 0
+    return slice(rank * num, (rank + 1) * num)
+
+
 def mean_across(x: Tensor) -> Tensor:
     """Mean over the ranks, x itself where there is one."""
     return x if num_ranks() == 1 else _Sum.apply(x) / num_ranks()  # type: ignore[operator]

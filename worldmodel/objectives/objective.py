@@ -16,6 +16,7 @@ from worldmodel.jepa import JEPA
 from worldmodel.objectives.contrastive import InfoNCE, InfoNCEConfig, embedding_of
 from worldmodel.objectives.ema import EMAConfig, EMATarget
 from worldmodel.objectives.inverse_dynamics import InverseDynamics
+from worldmodel.objectives.masked import MaskedConfig, MaskedPrediction
 from worldmodel.objectives.prediction import prediction_errors
 from worldmodel.objectives.sigreg import SIGReg, SIGRegConfig
 from worldmodel.objectives.straightening import curvature
@@ -61,12 +62,22 @@ class ObjectiveConfig:
     """InfoNCE between latents and the embedding of the instruction."""
     contrastive: InfoNCEConfig = field(default_factory=InfoNCEConfig)
     """Which embedding, and how sharply."""
+    masked_coef: float = 0.0
+    """Absolute error of the latents of hidden places, from those of the visible ones; actions are not looked at. With
+    prediction_coef and rollout_coef at 0 this is pretraining on films: the predictor is not trained."""
+    masked: MaskedConfig = field(default_factory=MaskedConfig)
+    """What is hidden, and what predicts it."""
 
     def __post_init__(self) -> None:
         """Raise ConfigError for a negative weight, or a rollout of no step."""
         require_at_least(self, 0, "prediction_coef", "rollout_coef", "sigreg_coef", "inverse_dynamics_coef")
-        require_at_least(self, 0, "variance_coef", "covariance_coef", "straightening_coef", "contrastive_coef")
+        require_at_least(self, 0, "variance_coef", "covariance_coef", "straightening_coef", "contrastive_coef", "masked_coef")
         require_at_least(self, 1, "rollout_steps", "inverse_dynamics_steps")
+
+    @property
+    def predicts(self) -> bool:
+        """Whether the model learns what actions do."""
+        return self.prediction_coef > 0 or self.rollout_coef > 0
 
     @property
     def num_frames(self) -> int:
@@ -96,22 +107,29 @@ class Objective(nn.Module):
         )
         self.contrastive = InfoNCE(config.contrastive, num_tokens, token_dim) if config.contrastive_coef > 0 else None
         self.ema = EMATarget(config.ema, model.encoder) if config.target == "ema" else None
+        self.masked = MaskedPrediction(config.masked, model.encoder, token_dim) if config.masked_coef > 0 else None
 
     def forward(self, model: JEPA, window: Window, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
-        """Loss (scalar) and its detached terms: pred, rollout, copy and, where used, the regularisers by their names."""
+        """Loss (scalar) and its detached terms: pred, rollout and copy, masked, and the regularisers, where they are used."""
         c = self.config
         z = model.encode(window.observations)
-        errors = prediction_errors(
-            model,
-            z,
-            window.actions,
-            c.rollout_steps if c.rollout_coef > 0 else 1,
-            c.stop_gradient_target,
-            target=self.ema(window.observations) if self.ema is not None else None,
-            stop_gradient_steps=c.rollout_gradient == "stopped",
-        )
-        loss = c.prediction_coef * errors.one_step + c.rollout_coef * errors.rollout
-        terms = {"pred": errors.one_step, "rollout": errors.rollout, "copy": errors.copy}
+        target = self.ema(window.observations) if self.ema is not None else None
+        loss, terms = z.new_zeros(()), {}
+        if c.predicts:
+            errors = prediction_errors(
+                model,
+                z,
+                window.actions,
+                c.rollout_steps if c.rollout_coef > 0 else 1,
+                c.stop_gradient_target,
+                target=target,
+                stop_gradient_steps=c.rollout_gradient == "stopped",
+            )
+            loss = c.prediction_coef * errors.one_step + c.rollout_coef * errors.rollout
+            terms = {"pred": errors.one_step, "rollout": errors.rollout, "copy": errors.copy}
+        if self.masked is not None:
+            terms["masked"] = self.masked(model.encoder, window.observations, z if target is None else target, generator)
+            loss = loss + c.masked_coef * terms["masked"]
         for name, (coef, term) in self._regularisers(z, window, generator).items():
             terms[name] = term
             loss = loss + coef * term
