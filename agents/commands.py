@@ -94,6 +94,10 @@ def train(command: arguments.Train, screen: Screen) -> int:
                 screen.say("streaming from the shards: see data.source, data.cache_gb and data.buffer_windows")
             with screen.stage("train") as progress:
                 stages.fit_model(config, command.data, run_dir, resume=command.resume, progress=progress)
+        if not config.objective.predicts:
+            screen.say(f"pretrained: it has no predictor and no heads yet; train on with train.init_from={run_dir}")
+            screen.say(f"run: {run_dir}")
+            return 0
         if not stages.with_heads(config, run_dir):
             with screen.stage("heads") as progress:
                 stages.fit_heads_of(config, command.data, run_dir, progress=progress)

@@ -191,6 +191,11 @@ class ExperimentConfig:
                 f"train.num_frames is {self.train.num_frames}; expected at least {self.objective.num_frames}: "
                 "objective.inverse_dynamics_steps needs one frame more, objective.straightening_coef needs three"
             )
+        if self.model.encoder.frozen and self.train.init_from is None:
+            raise ConfigError(
+                "model.encoder.frozen is true, and train.init_from is null: nobody has trained that encoder; name a run, or "
+                "leave the encoder free (a pretrained network alone is frozen by model.encoder.pretrained.frozen)"
+            )
         require_seed("evaluate.seed", self.evaluate.seed)
         if not self.evaluate.agents:
             raise ConfigError("evaluate.agents is empty; expected names, such as [random, worldmodel, expert]")

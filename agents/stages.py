@@ -29,13 +29,12 @@ from worldmodel.heads import fit_heads
 from worldmodel.jepa import JEPA
 from worldmodel.objectives import build_objective
 from worldmodel.progress import Progress
-from worldmodel.train.begin import begin_from
+from worldmodel.train.begin import begin_from, scaled_as, seen_before
 from worldmodel.train.checkpoint import MANIFEST, MODEL, load_checkpoint, read_manifest, save_model, write_manifest
 from worldmodel.train.device import resolve_device
 from worldmodel.train.logging import Loggers, LoggingConfig, open_logger
 from worldmodel.train.manifest import DataSummary, Manifest, new_manifest, seed_ranges
 from worldmodel.train.trainer import Trainer
-from worldmodel.types import WorldSpec
 
 DIAGNOSTICS, EVALUATION, JOURNAL = "diagnostics.json", "evaluation.json", "training/evaluation.jsonl"
 """Files of a run folder, besides those of the checkpoint."""
@@ -68,13 +67,17 @@ def fit_model(config: ExperimentConfig, data: Sources, run_dir: Path, *, resume:
     if resume and trained(config, data, run_dir):
         return
     recordings = open_recordings(data, config, progress)
+    parent = None if config.train.init_from is None else load_checkpoint(Path(config.train.init_from))
     normalisation = recordings.normalisation()
+    if parent is not None:
+        normalisation = scaled_as(parent.manifest, normalisation)
     train = recordings.batches(config.train.num_frames, config.train.batch_size, config.train.seed)
     val = recordings.windows(config.train.num_frames, "val") if config.data.val_fraction > 0 else None
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.train.seed)  # the weights' first values
         model = JEPA(config.model, recordings.spec, normalisation)
-        parent = None if config.train.init_from is None else begin_from(model, Path(config.train.init_from))
+        if parent is not None:
+            begin_from(model, parent)
         objective = build_objective(config.objective, model)
     plain = strict.to_plain(config)
     shape = shaping(plain)
@@ -88,7 +91,9 @@ def fit_model(config: ExperimentConfig, data: Sources, run_dir: Path, *, resume:
         trainer = Trainer(model, objective, train, val, config.train, logger, run_dir, identity=identity, diagnose=health)
         step = trainer.fit(resume=resume, progress=progress)
     forget_results(run_dir)
-    seeds = recordings.seeds | (seen_before(parent.manifest, recordings.world) if parent is not None else set())
+    seeds = recordings.seeds
+    if parent is not None:
+        seeds |= seen_before(parent.manifest, recordings.world.env_id)
     manifest = new_manifest(
         recordings.world,
         model=strict.to_plain(model.config),
@@ -122,13 +127,6 @@ def fit_heads_of(config: ExperimentConfig, data: Sources, run_dir: Path, *, prog
         logger.log(manifest.step, {f"heads/{name}": value for name, value in fitted.metrics.items()})
         logger.publish_model(run_dir, [MANIFEST, *manifest.checksums])
     return fitted.metrics
-
-
-def seen_before(parent: Manifest, world: WorldSpec) -> set[int]:
-    """Seeds of the same environment that the model which training began with has seen: no evaluation uses those either."""
-    if parent.spec.env_id != world.env_id:
-        return set()
-    return {seed for first, last in parent.data.train_seeds for seed in range(first, last + 1)}
 
 
 def require_same_data(run: Run, recordings: Recordings, run_dir: Path) -> None:

@@ -1,0 +1,83 @@
+"""Training on from another run: its weights, wherever this model has the same ones.
+
+    pretrain on films (masked prediction) -> train.init_from: that run -> learn what actions do, the encoder frozen or not
+
+What the encoder shares with the other one is taken over: weights of the same name and shape, and, since places come first in
+a latent, the normalisation of those that both have. The predictor comes along when all of it fits. In a model of several
+embodiments each begins with what the other run, of one, has.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from worldmodel.errors import CheckpointError
+from worldmodel.jepa import JEPA
+from worldmodel.normalisation import MeanStd
+from worldmodel.train.checkpoint import Checkpoint
+from worldmodel.train.manifest import Manifest
+
+logger = logging.getLogger(__name__)
+
+ENCODER, PREDICTOR = "encoder.", "predictor."
+
+
+def begin_from(model: JEPA, checkpoint: Checkpoint) -> None:
+    """Put the weights of a run into `model`.
+
+    CheckpointError when the run shares nothing with the model, when pictures are seen by another encoder, or when a frozen
+    encoder would keep weights that nobody has trained.
+    """
+    run_dir, theirs, own = checkpoint.source, checkpoint.model, model.state_dict()
+    source = {name: name if name in theirs else re.sub(r"\.bodies\.\d+", "", name) for name in own}
+    found = {name: _fitted(name, theirs[source[name]], value) for name, value in own.items() if source[name] in theirs}
+    taken = {name: value for name, value in found.items() if value is not None}
+    predictor = [name for name in own if name.startswith(PREDICTOR)]
+    whole = all(name in taken for name in predictor)
+    if not whole:
+        taken = {name: value for name, value in taken.items() if not name.startswith(PREDICTOR)}
+    new = [name for name in own if name.startswith(ENCODER) and name not in taken]
+    misfits = [name for name in new if name in found]
+    if misfits or not any(name.startswith(ENCODER) for name in taken):
+        shapes = [f"{n}: {tuple(own[n].shape)} expected, {tuple(theirs[source[n]].shape)} got" for n in misfits[:3]]
+        raise CheckpointError(
+            f"{run_dir} has another encoder ({'; '.join(shapes) or 'no weights in common'}); use the same model.encoder"
+        )
+    if new and model.config.encoder.frozen:
+        raise CheckpointError(
+            f"model.encoder.frozen is true, and {run_dir} has no weights for {', '.join(new[:3])}; use the same sensors, or "
+            "leave the encoder free"
+        )
+    model.load_state_dict(own | taken)
+    kept = "encoder and predictor" if whole else "encoder"
+    logger.info("beginning with the %s of %s (%d of %d tensors)", kept, run_dir, len(taken), len(own))
+
+
+def scaled_as(parent: Manifest, normalisation: Mapping[str, MeanStd]) -> dict[str, MeanStd]:
+    """The normalisation with the other run's in place of those that it has: its weights were trained on vectors scaled so."""
+    return {
+        key: theirs if (theirs := parent.normalisation.get(key)) and len(theirs.mean) == len(own.mean) else own
+        for key, own in normalisation.items()
+    }
+
+
+def seen_before(parent: Manifest, env_id: str) -> set[int]:
+    """Seeds of this environment that the other run has seen: no evaluation uses those either."""
+    if parent.spec.env_id != env_id:
+        return set()
+    return {seed for first, last in parent.data.train_seeds for seed in range(first, last + 1)}
+
+
+def _fitted(name: str, value: Tensor, own: Tensor) -> Tensor | None:
+    """The value for a weight of this model; None where it does not fit."""
+    if value.shape == own.shape:
+        return value
+    if name.startswith(f"{ENCODER}norm.") and value.ndim == own.ndim == 1:  # of (place, channel): fewer or more places
+        shared = min(len(value), len(own))
+        return torch.cat([value[:shared].to(own), own[shared:]])
+    return None
