@@ -191,6 +191,12 @@ class ExperimentConfig:
                 f"train.num_frames is {self.train.num_frames}; expected at least {self.objective.num_frames}: "
                 "objective.inverse_dynamics_steps needs one frame more, objective.straightening_coef needs three"
             )
+        seen = self.model.context_length
+        if self.objective.predicts and self.train.num_frames < seen + 1:
+            raise ConfigError(
+                f"train.num_frames is {self.train.num_frames}; expected at least {seen + 1}, one more than "
+                f"model.context_length, which is {seen}: a prediction sees so many frames, and training should show them"
+            )
         if self.model.encoder.frozen and self.train.init_from is None:
             raise ConfigError(
                 "model.encoder.frozen is true, and train.init_from is null: nobody has trained that encoder; name a run, or "

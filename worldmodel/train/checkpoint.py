@@ -1,5 +1,7 @@
 """A model as a folder: model.safetensors, heads.safetensors, and manifest.json that vouches for both.
 
+A run whose objective had an EMA target keeps that copy of the encoder too, as target.safetensors.
+
 Nothing here unpickles: a checkpoint that a stranger made can only be refused, not run.
 """
 
@@ -22,6 +24,7 @@ from worldmodel.train.manifest import Manifest
 MANIFEST = "manifest.json"
 MODEL = "model.safetensors"
 HEADS = "heads.safetensors"
+TARGET = "target.safetensors"
 
 
 @dataclass(frozen=True)
@@ -36,22 +39,31 @@ class Checkpoint:
     """The heads' weights; None when it was saved without heads."""
     source: Path
     """Where it was read, for messages."""
+    target: dict[str, Tensor] | None = None
+    """The EMA target's weights, of an encoder; None when there was none."""
 
 
-def save_model(run_dir: Path, model: nn.Module, heads: nn.Module | None, manifest: Manifest) -> Manifest:
-    """Write the checkpoint and return the manifest with its checksums.
+def save_model(
+    run_dir: Path, model: nn.Module, heads: nn.Module | None, manifest: Manifest, target: nn.Module | None = None
+) -> Manifest:
+    """Write the checkpoint and return the manifest with its checksums; a `target` that the manifest names already is kept.
 
     The manifest goes last: a crash in between leaves a folder that loading refuses, never one that mixes two models quietly.
     """
+    kept = {name: checksum for name, checksum in manifest.checksums.items() if name == TARGET}
     contents = {MODEL: safetensors.torch.save(cpu_state(model))}
     if heads is not None:
         contents[HEADS] = safetensors.torch.save(cpu_state(heads))
-    manifest = dataclasses.replace(manifest, checksums={name: sha256(content) for name, content in contents.items()})
+    if target is not None:
+        contents[TARGET] = safetensors.torch.save(cpu_state(target))
+    checksums = kept | {name: sha256(content) for name, content in contents.items()}
+    manifest = dataclasses.replace(manifest, checksums=checksums)
     for name, content in contents.items():
         write_atomic(run_dir / name, content)
     write_manifest(run_dir, manifest)
-    if heads is None:
-        (run_dir / HEADS).unlink(missing_ok=True)
+    for name in (HEADS, TARGET):
+        if name not in checksums:
+            (run_dir / name).unlink(missing_ok=True)
     return manifest
 
 
@@ -80,7 +92,7 @@ def load_checkpoint(run_dir: Path) -> Checkpoint:
     if MODEL not in manifest.checksums:
         raise CheckpointError(f"{run_dir / MANIFEST} names no {MODEL}; it is no whole checkpoint")
     weights = {name: _read_weights(run_dir / name, checksum) for name, checksum in manifest.checksums.items()}
-    return Checkpoint(manifest, weights[MODEL], weights.get(HEADS), run_dir)
+    return Checkpoint(manifest, weights[MODEL], weights.get(HEADS), run_dir, weights.get(TARGET))
 
 
 def load_weights(module: nn.Module, weights: Mapping[str, Tensor], source: str) -> None:
