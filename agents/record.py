@@ -16,6 +16,7 @@ from agents.dealing import Crew, Tally, cut, deal
 from agents.record_processes import ProcessCrew
 from agents.recorder import MakeEnv, RecordConfig, Recorder, play_recorded
 from worldmodel.data import finalize, recorded_episodes, require_free
+from worldmodel.data.format.features import POLICY
 from worldmodel.data.format.files import read_json
 from worldmodel.errors import DataError
 from worldmodel.progress import NoProgress, Progress
@@ -23,9 +24,6 @@ from worldmodel.train.files import dump_json, write_atomic
 from worldmodel.train.interrupt import Interrupts
 
 __all__ = ["MakeEnv", "RecordConfig", "Recording", "missing_episodes", "play_recorded", "record"]
-
-POLICY = "meta/policy.json"
-"""Which episodes a dataset's indices stand for: its seed and its shares of policies."""
 
 MakeCrew = Callable[[MakeEnv, RecordConfig, Path], contextlib.AbstractContextManager[Crew]]
 """Makes the workers of a recording: ProcessCrew, or what `record_ray.ray_crew` gives."""

@@ -13,12 +13,14 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from import_sources import make_lerobot_v2
 from tiny_world import SPEC, assert_same, make_episode
 
 from worldmodel.data import Dataset, recorded_episodes
 from worldmodel.data.importers import RECORD, ImportedWorld, ImportMap, MappedImporter, import_into, open_source
+from worldmodel.data.upkeep.repair import repair
 from worldmodel.errors import DataError, MismatchError, WorldModelError
 from worldmodel.types import Episode
 
@@ -180,3 +182,15 @@ def test_a_killed_import_ends_with_the_same_fingerprint(tmp_path: Path):
     assert Dataset.open(root).fingerprint == Dataset.open(tmp_path / "whole").fingerprint
     assert Dataset.open(root).verify() == []
     assert not list(root.rglob("*.part"))
+
+
+def test_a_repaired_import_does_not_import_an_episode_twice(tmp_path: Path):
+    root = tmp_path / "out"
+    import_into(Fake(10), root)
+    table = pq.read_table(root / "meta/episodes/chunk-000/file-000.parquet")
+    broken = table.set_column(table.schema.get_field_index("seed"), "seed", pa.array([7, *table["seed"].to_pylist()[1:]]))
+    pq.write_table(broken, root / "meta/episodes/chunk-000/file-000.parquet")
+    assert [index for index, _ in repair(root).dropped] == [0]
+    with pytest.raises(DataError, match="was not imported; import into a new folder"):
+        import_into(Fake(10), root)
+    assert [row.seed for row in Dataset.open(root).episodes] == list(range(1001, 1010))

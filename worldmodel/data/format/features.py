@@ -32,6 +32,9 @@ INFO, STATS, TASKS, CHECKSUMS, WORLD = (
 )
 """The first three are LeRobot's; the last two are ours, and its readers do not look at them."""
 
+POLICY, IMPORTED = "meta/policy.json", "meta/import.json"
+"""What episode k is to whoever goes on: by which policies it is recorded, or from which source imported. Ours too."""
+
 LABEL = "label."
 """Prefix of the column of a label."""
 

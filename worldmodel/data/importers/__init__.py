@@ -11,9 +11,10 @@ base.py holds the protocols; bounds.py finds what an action is; values.py, pixel
 
 from __future__ import annotations
 
+from worldmodel.data.format.features import IMPORTED as RECORD
 from worldmodel.data.importers.base import ImportedWorld, Importer, Source
 from worldmodel.data.importers.detect import FORMATS, Kind, open_source
-from worldmodel.data.importers.driver import RECORD, Imported, import_into
+from worldmodel.data.importers.driver import Imported, import_into
 from worldmodel.data.importers.mapped import MappedImporter
 from worldmodel.data.importers.mapping import ImportMap, Rates, Unit
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from worldmodel.data.format.features import INFO
+from worldmodel.data.format.features import IMPORTED, INFO
 from worldmodel.data.format.files import publish_json, read_json
 from worldmodel.data.format.world import require_free
 from worldmodel.data.importers.base import ImportedWorld, Importer
@@ -22,8 +22,6 @@ from worldmodel.errors import DataError, MismatchError
 from worldmodel.progress import NoProgress, Progress
 from worldmodel.types import Episode
 
-RECORD = "meta/import.json"
-"""Which source a dataset's episodes come from, and by which map."""
 SCHEMA_VERSION = 1
 SHARD_BYTES = 64e6
 """A shard is published once it holds this much [bytes before compression], which bounds the memory of an import."""
@@ -101,9 +99,9 @@ def _begin(root: Path, world: ImportedWorld) -> int:
     record = {"schema_version": SCHEMA_VERSION, **world.record}
     have = recorded_episodes(root) if root.is_dir() else set()
     if have:
-        if not (root / RECORD).exists():
+        if not (root / IMPORTED).exists():
             raise DataError(f"{root} holds a dataset that was not imported; import into a new folder")
-        before = read_json(root / RECORD)
+        before = read_json(root / IMPORTED)
         differing = [key for key in sorted({*before, *record}) if before.get(key) != record.get(key)]
         if differing:
             what = " and ".join("another " + key.replace("_", " ") for key in differing)
@@ -111,7 +109,7 @@ def _begin(root: Path, world: ImportedWorld) -> int:
         if have != set(range(len(have))) or len(have) > world.num_episodes:
             raise DataError(f"{root} does not hold the first episodes of the source in a row; import into a new folder")
     else:
-        publish_json(root / RECORD, record)
+        publish_json(root / IMPORTED, record)
     return len(have)
 
 

@@ -13,7 +13,7 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from worldmodel.data.format.features import CHECKSUMS, WORLD
+from worldmodel.data.format.features import CHECKSUMS, IMPORTED, POLICY, WORLD
 from worldmodel.data.format.files import lock, read_json
 from worldmodel.data.format.meta import content_files, licence_of, write_meta
 from worldmodel.data.format.world import LOCK
@@ -29,8 +29,6 @@ from worldmodel.progress import Progress
 
 ASIDE = "damaged"
 """Folder in the dataset in which each repair keeps what it has replaced, in a folder of its own."""
-POLICY = "meta/policy.json"
-"""What a recorder goes on from; its numbers are no longer those of the episodes once some are dropped."""
 
 
 @dataclass
@@ -127,9 +125,10 @@ def _write(remains: Remains, verdict: Verdict, target: Path, *, link: bool) -> N
 def _replace(remains: Remains, verdict: Verdict, done: Repair, dry_run: bool, delete: bool) -> None:
     """Put new files in the place of the old ones."""
     root = remains.root
-    if (remains.lost or verdict.dropped) and (root / POLICY).exists():
-        done.notes.append(f"{POLICY} is set aside: recording cannot go on, as the episodes get new numbers")
-        verdict.damaged.append(root / POLICY)
+    for name, going_on in ((POLICY, "recording"), (IMPORTED, "the import")):
+        if (remains.lost or verdict.dropped) and (root / name).exists():
+            done.notes.append(f"{name} is set aside: {going_on} cannot go on, as the episodes get new numbers")
+            verdict.damaged.append(root / name)
     damaged = sorted({str(path.relative_to(root)) for path in (*remains.damaged, *verdict.damaged)})
     if dry_run:
         return
