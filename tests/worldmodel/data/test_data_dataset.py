@@ -82,7 +82,7 @@ def link_out(root: Path) -> None:
 
 ON_OPENING: dict[str, tuple[Callable[[Path], object], str]] = {
     "no folder": (shutil.rmtree, "is no folder"),
-    "no info": (lambda root: (root / "meta/info.json").unlink(), "is no dataset"),
+    "no info": (lambda root: (root / "meta/info.json").unlink(), "has lost its meta/info.json; run .worldmodel repair"),
     "bad json": (lambda root: (root / "meta/info.json").write_text("{"), "expected JSON"),
     "binary json": (lambda root: (root / "meta/info.json").write_bytes(b"\xff\x00"), "expected JSON"),
     "deep json": (lambda root: (root / "meta/info.json").write_text("[" * 100_000), "is damaged"),

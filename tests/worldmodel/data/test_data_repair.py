@@ -448,3 +448,20 @@ def test_a_dataset_without_vector_damage_keeps_its_statistics(three: Path):
     assert after["action"]["count"].tolist() == [sum(lengths)] != stats["action"]["count"].tolist()
     expected = np.concatenate([make_episode(k).actions for k in range(6)])
     np.testing.assert_allclose(after["action"]["mean"], expected.mean(axis=0), rtol=1e-5)
+
+
+def test_a_lost_info_next_to_a_recording_costs_no_episode(three: Path):
+    shard(three, range(9, 12))
+    (three / "meta/info.json").unlink()
+    done = repair(three)
+    assert done.dropped == []
+    require(three, list(range(12)))
+
+
+def test_an_import_does_not_go_on_after_its_numbers(three: Path):
+    (three / "meta/import.json").write_text("{}")
+    (three / SECOND).unlink()
+    done = repair(three)
+    assert any("the import cannot go on" in line for line in done.notes)
+    assert not (three / "meta/import.json").exists() and (three / "damaged/1/meta/import.json").exists()
+    require(three, [0, 1, 2, 6, 7, 8])

@@ -12,7 +12,7 @@ from worldmodel.data.format.foreign import foreign_episodes, foreign_layout
 from worldmodel.data.format.frame_reader import Layout
 from worldmodel.data.format.info import read_info, require_readable
 from worldmodel.data.format.world import read_world
-from worldmodel.data.recording.shards import recorded_episodes, shard_rows
+from worldmodel.data.recording.shards import recorded_episodes, require_counted, shard_rows
 from worldmodel.data.upkeep.swap import require_settled
 from worldmodel.errors import DataError
 from worldmodel.types import WorldSpec
@@ -56,6 +56,7 @@ def _require_dataset(root: Path) -> None:
         raise DataError(f"{root} is no folder; expected a dataset made by 'worldmodel record'")
     require_settled(root)
     if not (root / INFO).exists():
+        require_counted(root)
         if shard_rows(root):
             raise DataError(f"{root} is not finished: {len(recorded_episodes(root))} episodes so far; record again to go on")
         raise DataError(f"{root} is no dataset: {INFO} is missing; make one with 'worldmodel record'")

@@ -35,7 +35,8 @@ from worldmodel.data.format.tasks import read_tasks, tasks_table
 from worldmodel.data.format.video import feature_info
 from worldmodel.data.format.world import LOCK, read_world
 from worldmodel.data.recording.joining import Recorded, numbered, write_data, write_videos
-from worldmodel.data.recording.shards import FEATURES_KEY, RECORDING, shard_rows
+from worldmodel.data.recording.shards import FEATURES_KEY, RECORDING, require_counted, shard_rows
+from worldmodel.data.upkeep.swap import require_settled
 from worldmodel.errors import DataError
 from worldmodel.types import WorldSpec
 
@@ -64,6 +65,8 @@ def finalize(root: Path, *, licence: str = "apache-2.0", wait: float = 10.0) -> 
     spec, fps = read_world(root)
     busy = f"{root} is still being recorded by another process; finalize when it has finished"
     with lock(root / LOCK, exclusive=True, wait=wait, busy=busy):
+        require_settled(root)
+        require_counted(root)
         before = Dataset.open(root) if (root / INFO).exists() else None
         _remove_leftovers(root, before)
         recorded, rows, features = _read_shards(root, before)

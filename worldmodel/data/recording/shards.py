@@ -27,9 +27,30 @@ def write_row_groups(path: Path, tables: list[pa.Table]) -> None:
             file.write_table(table)
 
 
+def require_counted(root: Path) -> None:
+    """Raise DataError when finished episodes are there and the info.json that counts them is not: they would be recorded over.
+
+    A `finalize` that was killed before it published info.json leaves rows too, but still has the shards that they are of.
+    """
+    if (root / INFO).exists():
+        return
+    uncounted: set[int] = set()
+    for path in (root / "meta/episodes").glob("chunk-*/file-*.parquet"):
+        uncounted.update(read_parquet(path, ["episode_index"]).column("episode_index").to_pylist())
+    for path in shard_rows(root) if uncounted else ():
+        uncounted.difference_update(read_parquet(path, ["episode_index"]).column("episode_index").to_pylist())
+    if uncounted:
+        raise DataError(f"{root} holds {len(uncounted)} episodes and has lost its {INFO}; run 'worldmodel repair {root}' first")
+
+
 def recorded_episodes(root: Path) -> set[int]:
-    """Indices of the episodes that are safe on disk, finalized or not; empty when nothing is recorded yet."""
+    """Indices of the episodes that are safe on disk, finalized or not; empty when nothing is recorded yet.
+
+    Raises:
+        DataError: files of the dataset are damaged or missing.
+    """
     root = Path(root)
+    require_counted(root)
     found: set[int] = set()
     if (root / INFO).exists():
         total = read_json(root / INFO).get("total_episodes")
