@@ -257,3 +257,26 @@ def test_rows_made_before_they_told_of_the_world_are_still_read_and_appended_to(
     assert (grown.episodes[0].variation, grown.episodes[10].variation) == ({}, {"light": 0.5})
     assert (grown.episodes[0].robot, grown.episodes[10].env_id) == ("gantry", "tests/Tiny-v0")
     assert grown.read_episode(10).variation == {"light": 0.5}
+
+
+def test_nothing_is_recorded_over_episodes_whose_info_is_lost(root: Path):
+    before = contents(root)
+    del before["meta/info.json"]
+    (root / "meta/info.json").unlink()
+    lost = "holds 10 episodes and has lost its meta/info.json; run 'worldmodel repair"
+    for attempt in (lambda: DatasetWriter(root, SPEC, fps=2.0), lambda: finalize(root), lambda: recorded_episodes(root)):
+        with pytest.raises(DataError, match=lost):
+            attempt()
+    with pytest.raises(DataError, match=lost):
+        Dataset.open(root)
+    assert contents(root) == before
+
+
+@pytest.mark.parametrize("name", ["README.md", "data/chunk-000/file-000.parquet", "recording/mine.parquet"])
+def test_somebody_elses_files_of_our_names_are_left_alone(tmp_path: Path, name: str):
+    path = tmp_path / "theirs" / name
+    path.parent.mkdir(parents=True)
+    path.write_text("mine")
+    with pytest.raises(DataError, match="holds other files"):
+        DatasetWriter(tmp_path / "theirs", SPEC, fps=2.0)
+    assert [p for p in (tmp_path / "theirs").rglob("*") if p.is_file()] == [path] and path.read_text() == "mine"

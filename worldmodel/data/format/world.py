@@ -17,7 +17,8 @@ SETUP_LOCK = "meta/.setup.lock"
 """Held by the writer that is making a new dataset."""
 SCHEMA_VERSION = 1
 
-_OURS = {"meta", "data", "videos", "recording", "cache", "README.md"}
+_EARLY = {"meta", "cache"}
+"""What may be there before the world is: every other file of a dataset is written after it, so it is somebody else's."""
 
 
 def read_world(root: Path) -> tuple[WorldSpec, float]:
@@ -45,7 +46,7 @@ def require_free(root: Path) -> None:
         raise DataError(f"{root} is a file; expected a folder for the dataset")
     require_settled(root)
     if root.is_dir() and not (root / WORLD).exists():
-        others = sorted(path.name for path in root.iterdir() if path.name not in _OURS)
+        others = sorted(path.name for path in root.iterdir() if path.name not in _EARLY)
         if others or (root / INFO).exists():
             raise DataError(f"{root} holds other files ({', '.join(others) or INFO}); choose an empty folder for the dataset")
 
