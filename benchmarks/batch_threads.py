@@ -16,7 +16,9 @@ import mujoco
 import numpy as np
 from mujoco.batch import Batch
 
-from envs.skills import STEPS_PER_TICK, Stage, SweepResult, SweepSkill
+from envs.controls.sweep import to_table
+from envs.motion import STEPS_PER_TICK, Stage
+from envs.skills import SweepResult, SweepSkill
 from envs.tabletop import TabletopEnv
 
 FIELDS = ("qpos", "qvel", "ctrl", "sensordata", "M")
@@ -65,7 +67,7 @@ class BatchThreads:
         self._load(fresh)
         under_way: dict[int, Generator[Stage, None, SweepResult]] = {}
         for i in sorted(set(range(len(self.envs))) - set(fresh)):
-            start, end = self.envs[i].to_table(actions[i].astype(np.float64).reshape(2, 2))
+            start, end = to_table(actions[i].astype(np.float64).reshape(2, 2))
             under_way[i] = self.skills[i].sweep(self.rows[i], start, end)
         drawn = []
         while under_way:
@@ -76,7 +78,7 @@ class BatchThreads:
             if under_way:
                 self.batch.step(np.fromiter(under_way, np.int32), STEPS_PER_TICK)
         self.over = [False if i in fresh else not env.on_table() for i, env in enumerate(self.envs)]
-        self.over = [over or env.sweeps >= env.max_sweeps for over, env in zip(self.over, self.envs, strict=True)]
+        self.over = [over or env.steps >= env.max_sweeps for over, env in zip(self.over, self.envs, strict=True)]
         return [wait.result() for wait in drawn]
 
     def close(self) -> None:
@@ -103,5 +105,5 @@ class BatchThreads:
     def _finish(self, i: int) -> dict[str, np.ndarray]:
         env = self.envs[i]
         self.batch.get_data(i, env.data)
-        env.sweeps += 1
+        env.steps += 1
         return env._observe()

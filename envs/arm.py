@@ -1,30 +1,27 @@
-"""Robots: a seven-joint arm with Franka kinematics and limits, and a Cartesian gantry; both carry the same paddle.
+"""Robots: a seven-joint arm with Franka kinematics and limits, and a Cartesian gantry; both carry a paddle or a gripper.
 
 A robot adds itself to the scene and turns tool poses into joint positions; the skills know nothing else of it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import mujoco
 import numpy as np
 
-from envs.scene import FURNITURE, OBJECT, TOOL
+from envs.tools import Paddle, Tool, add_servo
 
 CAPSULE, BOX, CYLINDER = mujoco.mjtGeom.mjGEOM_CAPSULE, mujoco.mjtGeom.mjGEOM_BOX, mujoco.mjtGeom.mjGEOM_CYLINDER
-WHITE, DARK, STEEL, RED = [0.92, 0.92, 0.93, 1], [0.22, 0.23, 0.25, 1], [0.65, 0.67, 0.70, 1], [0.80, 0.25, 0.20, 1]
-
-PADDLE_HALF = (0.060, 0.005, 0.035)
-"""Half width (across a sweep), thickness and height of the paddle [m]."""
-PADDLE_CAP = 0.014
-"""How far the paddle's end caps stand out to either side, so that an object does not slip off [m]."""
+WHITE, DARK = [0.92, 0.92, 0.93, 1], [0.22, 0.23, 0.25, 1]
 
 
 class Robot(Protocol):
     """What the skills need to know of a robot."""
 
     name: str
+    tool: Tool
     num_joints: int
     home: np.ndarray
     """(J,) joint positions with the whole robot out of the overhead camera's picture [rad or m]."""
@@ -46,36 +43,6 @@ class Robot(Protocol):
     def inverse(self, poses: np.ndarray) -> np.ndarray:
         """Joint positions (W, J) for a path of tool poses (W, 4): x, y, z [m] and yaw [rad]; yaw is free modulo pi."""
         ...
-
-
-def add_paddle(spec: mujoco.MjSpec, flange: mujoco.MjsBody, handle: float) -> None:
-    """Hang the paddle on a flange whose z axis points down at it; `handle` is the length of its handle [m]."""
-    half_width, half_thick, half_height = PADDLE_HALF
-    tool = flange.add_body(name="paddle", pos=[0, 0, handle])
-
-    def part(name: str, pos: list[float], size: list[float], rgba: list[float], kind: mujoco.mjtGeom = BOX) -> None:
-        tool.add_geom(
-            name=name, type=kind, pos=pos, size=size, rgba=rgba, mass=0.05,
-            contype=TOOL, conaffinity=OBJECT | FURNITURE, friction=[0.4, 0.003, 0.0001],
-        )  # fmt: skip
-
-    part("paddle", [0, 0, -half_height], [half_width, half_thick, half_height], RED)
-    for side in (-1, 1):
-        part(f"paddle_cap{side}", [side * half_width, 0, -half_height], [half_thick, PADDLE_CAP, half_height], RED)
-    length = handle - 2 * half_height
-    part("handle", [0, 0, -2 * half_height - length / 2], [0.011, length / 2, 0], STEEL, CYLINDER)
-    tool.add_site(name="tool", pos=[0, 0, 0], size=[0.004, 0, 0], group=5)
-    reach = [half_width + 0.02, PADDLE_CAP + 0.02, half_height + 0.02]
-    tool.add_site(name="touch", type=BOX, pos=[0, 0, -half_height], size=reach, group=5)  # group 5 is not drawn
-    spec.add_sensor(name="touch", type=mujoco.mjtSensor.mjSENS_TOUCH, objtype=mujoco.mjtObj.mjOBJ_SITE, objname="touch")
-
-
-def _add_servo(spec: mujoco.MjSpec, joint: str, stiffness: float, damping: float, limit: float) -> None:
-    servo = spec.add_actuator(name=joint, target=joint, trntype=mujoco.mjtTrn.mjTRN_JOINT)
-    servo.gaintype, servo.biastype = mujoco.mjtGain.mjGAIN_FIXED, mujoco.mjtBias.mjBIAS_AFFINE
-    servo.gainprm[0] = stiffness
-    servo.biasprm[:3] = [0, -stiffness, -damping]
-    servo.forcelimited, servo.forcerange = True, [-limit, limit]
 
 
 class Arm:
@@ -101,7 +68,9 @@ class Arm:
     # Denavit-Hartenberg lengths [m]: shoulder height, upper arm, elbow offset, forearm, wrist offset, flange
     d1, d3, a4, d5, a7, flange = 0.333, 0.316, 0.0825, 0.384, 0.088, 0.107
 
-    def __init__(self) -> None:
+    def __init__(self, tool: Tool | None = None) -> None:
+        self.tool = tool or Paddle()
+        self.handle = type(self).handle + self.tool.reach
         # Just outside the overhead camera's cone, and as few joint seconds from the ends of most sweeps as can be.
         self.home = self.inverse(np.array([[-0.22, 0.12, 0.50, 0.0]]))[0]
 
@@ -132,11 +101,9 @@ class Arm:
                     type=CAPSULE, fromto=[*start, *end], size=[radius, 0, 0], mass=mass / len(geoms),
                     rgba=DARK if j in (1, 3, 5) else WHITE, contype=0, conaffinity=0,
                 )  # fmt: skip
-            _add_servo(spec, f"robot{j}", self.stiffness[j], self.damping[j], self.max_torque[j])
+            add_servo(spec, f"robot{j}", self.stiffness[j], self.damping[j], self.max_torque[j])
         flange = body.add_body(name="flange", pos=[0, 0, self.flange], gravcomp=1)
-        add_paddle(spec, flange, self.handle)
-        for part in flange.bodies:
-            part.gravcomp = 1
+        self.tool.add_to(spec, flange, self.handle)
 
     def inverse(self, poses: np.ndarray) -> np.ndarray:
         """See `Robot.inverse`; raises ValueError where a pose is out of reach."""
@@ -185,6 +152,10 @@ class Gantry:
     """Of each moving part; light, so that little force is enough to stop it [kg]."""
     home = np.array([-0.40, 0.1, 0.20, 0.0])
 
+    def __init__(self, tool: Tool | None = None) -> None:
+        self.tool = tool or Paddle()
+        self.handle = type(self).handle + self.tool.reach
+
     def add_to(self, spec: mujoco.MjSpec) -> None:
         """See `Robot.add_to`."""
         axes = ([1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 1])
@@ -202,11 +173,9 @@ class Gantry:
                 contype=0,
                 conaffinity=0,
             )
-            _add_servo(spec, f"robot{j}", self.stiffness[j], self.damping[j], self.max_force[j])
+            add_servo(spec, f"robot{j}", self.stiffness[j], self.damping[j], self.max_force[j])
         flange = body.add_body(name="flange", pos=[0, 0, self.handle], quat=[0, 1, 0, 0], gravcomp=1)
-        add_paddle(spec, flange, self.handle)
-        for part in flange.bodies:
-            part.gravcomp = 1
+        self.tool.add_to(spec, flange, self.handle)
 
     def inverse(self, poses: np.ndarray) -> np.ndarray:
         """See `Robot.inverse`."""
@@ -216,5 +185,5 @@ class Gantry:
         return joints
 
 
-ROBOTS = {"arm": Arm, "gantry": Gantry}
-"""Robots by name."""
+ROBOTS: dict[str, Callable[..., Robot]] = {"arm": Arm, "gantry": Gantry}
+"""Robots by name; each is made with its tool, or with a paddle."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from envs.arm import PADDLE_CAP, PADDLE_HALF
 from envs.scene import TABLE_HALF
+from envs.tools import PADDLE_CAP, PADDLE_HALF
 
 Placed = tuple[np.ndarray, float]
 """(x, y) [m] and footprint radius [m] of an object on the table."""

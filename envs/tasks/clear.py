@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
+from typing import ClassVar
 
 import numpy as np
 
-from envs.objects import TableObject
-from envs.scene import BIN_DEPTH, BIN_FLOOR_Z, FLOOR_Z, TABLE_HALF
-
-INSTRUCTION = "clear the table"
+from envs import experts
+from envs.controls.base import Control
+from envs.controls.sweep import to_unit
+from envs.objects import TableObject, draw_objects
+from envs.scene import BIN_DEPTH, BIN_FLOOR_Z, TABLE_HALF
+from envs.tasks.base import Layout, Status, Task, Verdict
+from envs.world import World
 
 SPAWN_LOW, SPAWN_HIGH = np.array([-0.19, -0.20]), np.array([0.19, 0.20])
 """Corners of the part of the table on which objects start, (x, y) [m]."""
@@ -18,17 +21,43 @@ MIN_GAP = 0.015
 GOAL_DROP = 0.10
 """Height above the bin's floor from which the objects of a goal state fall [m]."""
 
-BIN_TOP = 0.03
-"""An object whose centre is higher leans on the rim, or hangs over the edge, and is not in the bin [m]."""
 
+class TableClear(Task):
+    """Reward: share of the objects that an action brought into the bin, less the share that it dropped on the floor.
 
-class Status(IntEnum):
-    """Where an object is."""
+    Over when no object is on the table any more; a success when all are in the bin.
+    """
 
-    ABSENT = 0
-    TABLE = 1
-    BIN = 2
-    FLOOR = 3
+    env_id = "worldmodel/TableClear-v0"
+    budgets: ClassVar[dict[str, int]] = {"sweep": 8}
+    num_objects = (3, 3)
+    instruction = "clear the table"
+
+    def start(self, num_objects: int, rng: np.random.Generator) -> Layout:
+        """See `Task.start`."""
+        objects = draw_objects(num_objects, rng)
+        return Layout(objects, start_layout(objects, rng))
+
+    def goal(self, num_objects: int, rng: np.random.Generator) -> Layout:
+        """See `Task.goal`."""
+        objects = draw_objects(num_objects, rng)
+        return Layout(objects, goal_layout(objects, rng))
+
+    def judge(self, world: World, before: np.ndarray) -> Verdict:
+        """See `Task.judge`."""
+        after = self.statuses(world)
+        gained = np.sum(after == Status.BIN) - np.sum(before == Status.BIN)
+        lost = np.sum(after == Status.FLOOR) - np.sum(before == Status.FLOOR)
+        success = int(np.sum(after == Status.BIN)) == len(world.objects)
+        return Verdict(float(gained - lost) / len(world.objects), success, not np.any(after == Status.TABLE))
+
+    def expert(self, world: World, control: Control, rng: np.random.Generator) -> np.ndarray:
+        """See `Task.expert`."""
+        return to_unit(experts.clear_by_sweeps(self.on_table(world), rng)).ravel()
+
+    def aimed(self, world: World, control: Control, rng: np.random.Generator) -> np.ndarray:
+        """See `Task.aimed`."""
+        return to_unit(experts.aimed_sweep(self.on_table(world), rng)).ravel()
 
 
 def start_layout(objects: list[TableObject], rng: np.random.Generator) -> np.ndarray:
@@ -53,13 +82,3 @@ def goal_layout(objects: list[TableObject], rng: np.random.Generator) -> np.ndar
     y = TABLE_HALF + BIN_DEPTH / 2 + rng.uniform(-0.01, 0.01, len(objects))
     z = np.full(len(objects), BIN_FLOOR_Z + GOAL_DROP)
     return np.column_stack([x, y, z, rng.uniform(-np.pi, np.pi, len(objects))])
-
-
-def classify(position: np.ndarray) -> Status:
-    """Where an object at rest is, from its centre (x, y, z) [m]."""
-    x, y, z = position
-    if z < (BIN_FLOOR_Z + FLOOR_Z) / 2:
-        return Status.FLOOR
-    if abs(x) < TABLE_HALF and TABLE_HALF < y < TABLE_HALF + BIN_DEPTH and z < BIN_TOP:
-        return Status.BIN
-    return Status.TABLE

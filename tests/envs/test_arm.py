@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 from envs.arm import ROBOTS, Arm
+from envs.controls.sweep import SWEEP_HIGH, SWEEP_LOW
+from envs.motion import RAMP, Stage, time_law
 from envs.scene import build_spec
-from envs.skills import RAMP, Stage, SweepConfig, time_law
-from envs.tabletop import SWEEP_HIGH, SWEEP_LOW, TabletopEnv
+from envs.skills import SweepConfig
+from envs.tabletop import TabletopEnv
 
 
 @pytest.mark.parametrize("name", sorted(ROBOTS))
@@ -64,7 +66,7 @@ def test_the_time_law_starts_and_ends_at_rest_and_arrives() -> None:
 def test_commands_respect_joint_speeds_and_the_paddle_follows_its_path(name: str) -> None:
     env = TabletopEnv(robot=name, num_objects=1)
     env.reset(seed=0)
-    env._set_slot(env.objects[0].slot, present=False, pose=np.array([0, 0, -2.0, 0]))
+    env.world.set_slot(env.objects[0].slot, present=False, pose=np.array([0, 0, -2.0, 0]))
     start, end = np.array([-0.15, -0.25]), np.array([0.15, 0.30])
     for targets in env.skill.plan(start, end):
         speed = np.abs(np.diff(targets, axis=0)) / env.skill.tick
@@ -74,7 +76,7 @@ def test_commands_respect_joint_speeds_and_the_paddle_follows_its_path(name: str
 
     def watch(stage: Stage) -> None:
         if stage is Stage.SWEEP:
-            x, y, z = env.data.site_xpos[env.tool]
+            x, y, z = env.data.site_xpos[env.world.tool]
             heights.append(z)
             aside.append(abs(direction[0] * (y - start[1]) - direction[1] * (x - start[0])))
 
@@ -93,7 +95,7 @@ def test_a_blocked_paddle_goes_up_where_it_came_down(name: str) -> None:
     path = []
 
     def watch(stage: Stage) -> None:
-        x, y, z = env.data.site_xpos[env.tool]
+        x, y, z = env.data.site_xpos[env.world.tool]
         path.append((stage, x, y, z))
 
     result = env.skill.execute(env.data, position, np.array([0.0, 0.34]), watch)

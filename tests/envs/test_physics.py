@@ -9,7 +9,8 @@ import pytest
 
 import envs  # noqa: F401, registers the scenes
 from envs.arm import ROBOTS
-from envs.skills import STEPS_PER_TICK
+from envs.controls.sweep import to_table
+from envs.motion import STEPS_PER_TICK
 from envs.tabletop import TabletopEnv
 
 IDS = sorted(name for name in gym.registry if name.startswith("worldmodel/"))
@@ -64,7 +65,7 @@ def test_the_tabletop_in_the_middle_of_sweeps(robot: str) -> None:
         onto, _ = env.on_table()[0]  # a paddle that comes down on an object, then sweeps
         plans = [
             np.stack([onto, onto + np.array([0.0, 0.2])]),
-            *(env.to_table(env.aimed_action(rng).reshape(2, 2)) for _ in range(2)),
+            *(to_table(env.aimed_action(rng).reshape(2, 2)) for _ in range(2)),
         ]
         for start, end in plans:
             for tick, _ in enumerate(env.skill.sweep(env.data, start, end)):

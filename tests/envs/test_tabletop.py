@@ -15,9 +15,10 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 import envs
+from envs.controls.sweep import SWEEP_HIGH, SWEEP_LOW, to_table
 from envs.scene import BIN_DEPTH, CAMERA_HALF_VIEW, CAMERA_POS, TABLE_HALF
-from envs.tabletop import SWEEP_HIGH, SWEEP_LOW, TabletopEnv
-from envs.tasks.clear import Status, classify
+from envs.tabletop import TabletopEnv
+from envs.tasks.base import Status, classify
 
 
 @pytest.fixture(scope="module", params=["arm", "gantry"])
@@ -112,7 +113,7 @@ def test_a_dropped_object_counts_against_and_ends_what_can_be_cleared() -> None:
     env = TabletopEnv(robot="gantry", num_objects=1)
     env.reset(seed=1)
     slot = env.objects[0].slot
-    env._set_slot(slot, present=True, pose=np.array([0.28, 0.0, env.objects[0].height + 1e-3, 0.0]))
+    env.world.set_slot(slot, present=True, pose=np.array([0.28, 0.0, env.objects[0].height + 1e-3, 0.0]))
     mujoco.mj_forward(env.model, env.data)
     start = (np.array([0.19, 0.0]) - SWEEP_LOW) / (SWEEP_HIGH - SWEEP_LOW) * 2 - 1
     env.data.qvel[env.skill.object_qvel.start + 6 * slot] = 1.0  # slides off over the side
@@ -163,7 +164,7 @@ def test_calibration_maps_actions_onto_the_picture(env: TabletopEnv) -> None:
     spec = env.describe()["action"]
     affine = np.array(spec["image_from_action"])
     for action in ([-1.0, -1.0], [1.0, 1.0], [0.2, -0.4]):
-        x, y = env.to_table(np.array(action))
+        x, y = to_table(np.array(action))
         right, down = affine @ np.array([*action, 1.0])
         assert right == pytest.approx((x - CAMERA_POS[0]) / CAMERA_HALF_VIEW)
         assert down == pytest.approx(-(y - CAMERA_POS[1]) / CAMERA_HALF_VIEW)

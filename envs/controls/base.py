@@ -1,0 +1,64 @@
+"""What a control mode is: names and bounds of an action, and a generator that carries it out tick by tick."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+
+from envs.motion import Motion, Stage
+from envs.world import World
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What happened during one action."""
+
+    peak_force: float
+    """Largest contact force on the tool [N]."""
+    duration: float
+    """Simulated time [s]."""
+    info: dict[str, Any] = field(default_factory=dict)
+    """What else `info` should say, the same keys for every action of a mode."""
+
+
+class Control(ABC):
+    """A control mode of one robot in one world. Every element of an action lies in [-1, 1]."""
+
+    name: ClassVar[str]
+    """Such as sweep."""
+    names: tuple[str, ...]
+    """One name an element of an action, with the unit of its full scale where it has one."""
+    proprio_names: tuple[str, ...] = ()
+    """What the mode adds to the sense of its own body, with units in brackets."""
+    motion: Motion
+    """What moves the joints."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    @property
+    def start(self) -> np.ndarray:
+        """(J,) joint positions in which an episode begins: out of the picture by default."""
+        return self.world.robot.home
+
+    def begin(self) -> None:  # noqa: B027
+        """Forget the last episode; the world has just been placed. Nothing by default."""
+
+    @abstractmethod
+    def act(self, action: np.ndarray) -> Generator[Stage, None, Outcome]:
+        """Carry out one action (A,), clipped to its bounds, for whoever steps the physics: see `envs.motion.run`.
+
+        Never raises: what cannot be reached is approached as far as it can be.
+        """
+
+    def proprio(self) -> Sequence[float]:
+        """Values of `proprio_names`."""
+        return ()
+
+    def describe(self) -> dict[str, Any]:
+        """Names, bounds and calibration of an action as plain JSON values: the "action" of a manifest."""
+        return {"names": list(self.names), "low": [-1.0] * len(self.names), "high": [1.0] * len(self.names)}

@@ -1,0 +1,139 @@
+"""What a task is: where things start, what is asked, when it is done, what it is worth. One file a task."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import mujoco
+import numpy as np
+
+from envs.objects import TableObject
+from envs.scene import BIN_DEPTH, BIN_FLOOR_Z, FLOOR_Z, MAX_OBJECTS, TABLE_HALF
+from envs.world import World
+
+if TYPE_CHECKING:
+    from envs.controls.base import Control
+
+BIN_TOP = 0.03
+"""An object whose centre is higher leans on the rim, or hangs over the edge, and is not in the bin [m]."""
+
+
+class Status(IntEnum):
+    """Where an object is."""
+
+    ABSENT = 0
+    TABLE = 1
+    BIN = 2
+    FLOOR = 3
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How an episode begins."""
+
+    objects: list[TableObject]
+    """What there is."""
+    poses: np.ndarray
+    """(n, 4) where it stands: x, y, z [m] and yaw [rad]."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What an action has come to."""
+
+    reward: float
+    success: bool
+    """The task is done."""
+    over: bool
+    """Done, or beyond saving: the episode terminates."""
+
+
+class Task(ABC):
+    """The rules of one game on the table. It draws, judges and describes; it never moves anything.
+
+    An instance serves one environment and remembers what its present episode asks for.
+    """
+
+    env_id: ClassVar[str]
+    """Gymnasium id."""
+    budgets: ClassVar[Mapping[str, int]]
+    """Control mode -> actions an episode has; the first is the default mode, and others are refused."""
+    num_objects: ClassVar[tuple[int, int]]
+    """Fewest and most objects, unless the environment is told otherwise."""
+    instruction: str
+    """What this episode asks for, in words."""
+    state_names: tuple[str, ...] = ()
+    """Elements that the task adds to the privileged state, with units in brackets."""
+
+    @abstractmethod
+    def start(self, num_objects: int, rng: np.random.Generator) -> Layout:
+        """Draw an episode: its objects, where they stand, and what is asked of them."""
+
+    @abstractmethod
+    def goal(self, num_objects: int, rng: np.random.Generator) -> Layout:
+        """The same draw, done: a state that the rules call a success once it has come to rest."""
+
+    @abstractmethod
+    def judge(self, world: World, before: np.ndarray) -> Verdict:
+        """What the last action came to; `before` (slots,) are the statuses before it."""
+
+    @abstractmethod
+    def expert(self, world: World, control: Control, rng: np.random.Generator) -> np.ndarray:
+        """The scripted expert's action (A,) in one of the task's control modes, from privileged state."""
+
+    @abstractmethod
+    def aimed(self, world: World, control: Control, rng: np.random.Generator) -> np.ndarray:
+        """A noisy action (A,) that is likely to move something; any random one when there is nothing to move."""
+
+    def add_to(self, spec: mujoco.MjSpec) -> None:  # noqa: B027
+        """Add what the task needs to the scene: marks, furniture. Nothing by default."""
+
+    def begin(self, world: World) -> None:  # noqa: B027
+        """Show this episode's marks, after the objects were placed. Nothing by default."""
+
+    def classify(self, position: np.ndarray) -> Status:
+        """Where an object at rest is, from its centre (x, y, z) [m]."""
+        return classify(position)
+
+    def surface(self, xy: np.ndarray) -> float:
+        """Height of what an object is put down on at (x, y) [m]: the table, or the level from which it drops into the bin."""
+        return 0.0 if xy[1] < TABLE_HALF else 0.06
+
+    def statuses(self, world: World) -> np.ndarray:
+        """(slots,) int64 `Status` of each object."""
+        result = np.full(MAX_OBJECTS, int(Status.ABSENT), np.int64)
+        poses = world.poses
+        for thing in world.objects:
+            result[thing.slot] = self.classify(poses[thing.slot, :3])
+        return result
+
+    def on_table(self, world: World) -> list[tuple[np.ndarray, float]]:
+        """(x, y) [m] and footprint radius [m] of every object on the table; one that has tipped over takes more room."""
+        statuses, poses = self.statuses(world), world.poses
+        return [
+            (poses[o.slot, :2].copy(), o.radius if world.is_upright(o.slot) else max(o.radius, o.height))
+            for o in world.objects
+            if statuses[o.slot] == Status.TABLE
+        ]
+
+    def state(self, world: World) -> np.ndarray:
+        """Values of `state_names`."""
+        return np.zeros(0)
+
+    def info(self, world: World) -> dict[str, Any]:
+        """What the task adds to `info`. Nothing by default."""
+        return {}
+
+
+def classify(position: np.ndarray) -> Status:
+    """Where an object at rest is, from its centre (x, y, z) [m]."""
+    x, y, z = position
+    if z < (BIN_FLOOR_Z + FLOOR_Z) / 2:
+        return Status.FLOOR
+    if abs(x) < TABLE_HALF and TABLE_HALF < y < TABLE_HALF + BIN_DEPTH and z < BIN_TOP:
+        return Status.BIN
+    return Status.TABLE
