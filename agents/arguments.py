@@ -191,16 +191,33 @@ class Curate:
 
 
 @dataclass(frozen=True)
+class Sweep:
+    """Run the trials of a W&B sweep file here, without a server; run it again after a stop and it goes on."""
+
+    file: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="SWEEP.yaml")]
+    """The sweep: method grid or random, and parameters."""
+    data: Annotated[tyro.conf.UseAppendAction[tuple[Path, ...]], tyro.conf.arg(metavar="DATA")] = ()
+    """Dataset folder or view file; several, each with --data, are mixed by data.weights."""
+    out: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")] = None
+    """Folder of the trials and of their table; runs/sweeps/NAME-OF-THE-FILE unless told."""
+    overrides: Overrides = ()
+    """A parameter's value, which leaves the trials that have it, or settings laid over all of them."""
+
+
+@dataclass(frozen=True)
 class Doctor:
     """Is this machine ready: Python, torch and device, GL, video, W&B, disk."""
 
 
 _OVERRIDE = r"[A-Za-z_][\w.]*="
-Command = Demo | Record | Train | Evaluate | Play | Report | Inspect | Import | Export | Repair | Merge | Curate | Doctor
+Command = (
+    Demo | Record | Train | Sweep | Evaluate | Play | Report | Inspect | Import | Export | Repair | Merge | Curate | Doctor
+)
 _COMMANDS = {
     "demo": Demo,
     "record": Record,
     "train": Train,
+    "sweep": Sweep,
     "evaluate": Evaluate,
     "play": Play,
     "report": Report,

@@ -22,6 +22,7 @@ from agents.record_ray import ray_crew
 from agents.recordings import open_recordings
 from agents.report.write import write_report
 from agents.runs import build_agent, load_run
+from agents.sweep import command as sweep
 from worldmodel.errors import ConfigError
 from worldmodel.train.checkpoint import read_manifest
 from worldmodel.train.device import resolve_device
@@ -59,6 +60,8 @@ def run(command: arguments.Command, make_env: MakeEnv, screen: Screen) -> int:
             return curating.run_merge(command.data, command.out, screen)
         case arguments.Curate():
             return curating.run_curate(command.data, command.where, command.out, screen)
+        case arguments.Sweep():
+            return sweep.run(command.file, command.data, command.out, command.overrides, make_env, screen)
         case _:
             raise AssertionError(command)
 

@@ -67,7 +67,7 @@ def load(cls: type[T], path: Path, overrides: Sequence[str] = ()) -> T:
         raise ConfigError(f"{path}: no such configuration file{_nearest_file(path)}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read as a configuration file ({error})") from None
-    values = _parse(text, str(path))
+    values = parse_yaml(text, str(path))
     if values is None:
         values = {}
     if not isinstance(values, dict):
@@ -229,7 +229,8 @@ def _named(hint: Any) -> Any:
     return args[1] if typing.get_origin(hint) is dict and _dataclasses_in(args[1]) else None
 
 
-def _parse(text: str, source: str) -> Any:
+def parse_yaml(text: str, source: str) -> Any:
+    """The plain values of a text. ConfigError in one line when it is no YAML."""
     try:
         return _Loader(text).get_single_data()  # a SafeLoader: plain values only
     except yaml.MarkedYAMLError as error:
@@ -245,7 +246,7 @@ def _split(text: str) -> tuple[Keys, Any]:
     keys = tuple(key.strip().split("."))
     if not equals or not all(keys):
         raise ConfigError(f"{COMMAND_LINE}: expected key=value, such as train.num_steps=100, got {text!r}")
-    return keys, _parse(value, f"{COMMAND_LINE}: {key}")
+    return keys, parse_yaml(value, f"{COMMAND_LINE}: {key}")
 
 
 def _leaves(value: Any, keys: Keys) -> Iterator[tuple[Keys, Any]]:

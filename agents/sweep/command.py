@@ -1,0 +1,75 @@
+"""`worldmodel sweep FILE --data DATA --out DIR`: every trial that is not finished, then the table.
+
+    DIR/NAME/...        a run folder for each trial, finished once it has a result.json
+    DIR/results.json    the table, and .md and .png; written anew after each trial
+
+It can be killed at any moment and called again: finished trials are skipped, the interrupted one goes on. Several may run
+on different trials of one sweep at a time, as W&B's agents do.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from agents.console import Screen, format_seconds
+from agents.inspect import MakeEnv
+from agents.recordings import Sources, parts_of
+from agents.sweep import table
+from agents.sweep.space import Trial, load_sweep, trials_of
+from agents.sweep.trial import Result, load_result, require_scored, run_trial
+from worldmodel.errors import ConfigError, WorldModelError
+
+
+def run(path: Path, data: Sources, out: Path | None, words: Sequence[str], make_env: MakeEnv, screen: Screen) -> int:
+    """Run what is not finished; 0, or 2 when a trial failed."""
+    sweep = load_sweep(path)
+    out = out or Path("runs") / "sweeps" / path.stem
+    trials = trials_of(sweep, words, str(path))
+    # the table is of all trials, also where the words name one of them
+    whole = trials_of(sweep, [word for word in words if word.partition("=")[0] not in sweep.parameters], str(path))
+    for trial in trials:
+        require_scored(trial.experiment, trial.name)
+    parts_of(data, trials[0].experiment.data)  # a dataset that is not there is told before anything begins
+    results = {trial.name: load_result(trial, out / trial.name) for trial in trials}
+    waiting = [trial for trial in trials if results[trial.name] is None]
+    screen.say(f"{sweep.name}: {len(trials)} trials, {len(trials) - len(waiting)} finished already")
+
+    failed: dict[str, str] = {}
+    began, done = time.monotonic(), 0
+    for number, trial in enumerate(waiting, start=1):
+        taken = (time.monotonic() - began) / done if done else 0.0
+        left = f", about {format_seconds(taken * (len(waiting) - done))} left" if done else ""
+        screen.heading(f"[{number}/{len(waiting)}] {trial.name}{left}")
+        try:
+            found = run_trial(trial, data, out / trial.name, make_env, screen.stage)
+            done += 1
+            results[trial.name] = found
+            screen.say(f"success {100 * (found.metrics['success'] or 0.0):.0f} % of {found.num_episodes}")
+        except WorldModelError as error:  # the other trials can still tell something
+            failed[trial.name] = str(error)
+            screen.say(f"FAILED {trial.name}: {error}")
+        write(out, sweep.name, path, whole, failed)
+    shown = write(out, sweep.name, path, whole, failed)
+    screen.table(sweep.name, table.HEADINGS, [table.cells(row) for row in table.rows_of(shown)])
+    screen.say(f"table: {out / 'results.md'}, {out / 'results.json'}, {out / 'results.png'}")
+    if failed:
+        name, why = next(iter(failed.items()))
+        raise ConfigError(f"{len(failed)} of {len(trials)} trials failed; {name}: {why}")
+    return 0
+
+
+def write(out: Path, name: str, source: Path, trials: Sequence[Trial], failed: dict[str, str]) -> list[Result]:
+    """Write the table of all trials that are finished, and return their results."""
+    found: list[Result] = []
+    missing: dict[str, str] = {}
+    for trial in trials:
+        result = load_result(trial, out / trial.name)
+        if result is not None:
+            found.append(result)
+        else:
+            missing[trial.name] = failed.get(trial.name, "not finished")
+    out.mkdir(parents=True, exist_ok=True)
+    table.save(out, name, source, found, missing)
+    return found

@@ -1,0 +1,250 @@
+"""A W&B sweep file -> the trials that it stands for.
+
+    method: grid
+    parameters:
+      train.seed: {values: [0, 1]}                              # the first one varies slowest
+      config: {value: configs/presets/ours.yaml}                # the experiment that the others are laid over
+      settings: {values: ["objective.rollout_steps=1", ...]}    # several settings that change together
+      train.max_cpu_seconds: {value: 720}
+
+Parameters are settings of an experiment by their dotted names (nested `parameters` are joined by dots), and the two above.
+The same file runs under `wandb sweep`: its `command` passes ${args_no_hyphens} to `worldmodel sweep`, which then has one
+trial, since every word that names a parameter fixes it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import hashlib
+import itertools
+import json
+import re
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from agents import strict
+from agents.experiment import ExperimentConfig, load_experiment
+from agents.sweep.draw import DISTRIBUTIONS, distribution_of
+from worldmodel.checks import require_at_least
+from worldmodel.errors import ConfigError
+
+CONFIG, SETTINGS = "config", "settings"
+"""Parameters that are no setting: the experiment file, and `key=value` words with blanks between."""
+UNSET: Any = object()
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """What a parameter may be, in W&B's words."""
+
+    value: Any = UNSET
+    """Always this."""
+    values: tuple[Any, ...] = ()
+    """One of these."""
+    probabilities: tuple[float, ...] = ()
+    """How often each, where trials are random."""
+    distribution: str | None = None
+    """Name of a distribution (agents/sweep/draw.py), constant or categorical."""
+    min: float | int | None = None
+    """Lower bound."""
+    max: float | int | None = None
+    """Upper bound."""
+    mu: float | None = None
+    """Mean of a normal distribution."""
+    sigma: float | None = None
+    """Its standard deviation."""
+    q: float | int | None = None
+    """Step to which a q_ distribution rounds."""
+    parameters: dict[str, Any] = field(default_factory=dict)
+    """Parameters in a section of this name."""
+
+    @property
+    def listed(self) -> tuple[Any, ...]:
+        """All that it may be; empty where it is drawn from a distribution."""
+        return self.values if self.value is UNSET else (self.value,)
+
+    @property
+    def keys(self) -> dict[str, Any]:
+        """What its distribution is made of."""
+        given = {name: getattr(self, name) for name in ("min", "max", "mu", "sigma", "q")}
+        return {name: value for name, value in given.items() if value is not None}
+
+    def draw(self, rng: np.random.Generator) -> Any:
+        """A value at random."""
+        if not self.listed:
+            return DISTRIBUTIONS[distribution_of(self.distribution, self.keys)](rng, self.keys)
+        weights = np.array(self.probabilities or [1.0] * len(self.listed))
+        return self.listed[int(rng.choice(len(self.listed), p=weights / weights.sum()))]
+
+
+@dataclass(frozen=True)
+class SweepConfig:
+    """A sweep file. What only W&B's server needs is read and left to it."""
+
+    method: str
+    """grid is every combination, random are run_cap random ones. W&B's third, bayes, needs its server."""
+    parameters: dict[str, Parameter]
+    """Name -> what it may be."""
+    run_cap: int | None = None
+    """Largest number of trials."""
+    name: str = ""
+    """What it is called; the file's name unless told."""
+    program: str = ""
+    """For W&B's agent."""
+    command: tuple[str, ...] = ()
+    """For W&B's agent."""
+    description: str = ""
+    """For W&B."""
+    project: str = ""
+    """For W&B."""
+    entity: str = ""
+    """For W&B."""
+    metric: dict[str, Any] = field(default_factory=dict)
+    """For W&B."""
+    early_terminate: dict[str, Any] = field(default_factory=dict)
+    """For W&B's server; trials here run to their end."""
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError for a method that is not run here, and for no trial."""
+        if self.method not in ("grid", "random"):
+            raise ConfigError(f"method is {self.method!r}; expected grid or random (bayes needs W&B's server: wandb sweep)")
+        if self.run_cap is not None:
+            require_at_least(self, 1, "run_cap")
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One run of a sweep."""
+
+    name: str
+    """Of its folder: what varies, and a hash of all parameters."""
+    group: str
+    """What varies besides the seed: trials of one group differ in their seed alone."""
+    parameters: dict[str, Any]
+    """Name -> value."""
+    experiment: ExperimentConfig
+    """Everything resolved."""
+
+
+def load_sweep(path: Path) -> SweepConfig:
+    """The sweep of a file. ConfigError in one line for any slip, an unknown parameter among them."""
+    sweep = strict.load(SweepConfig, path)
+    flat = dict(_flat(sweep.parameters, "", str(path)))
+    known = [CONFIG, SETTINGS, *strict.dotted_keys(ExperimentConfig)]
+    for name, parameter in flat.items():
+        if name not in known and not name.startswith("env.kwargs."):
+            nearest = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {nearest[0]!r}?" if nearest else "; expected a setting of an experiment, such as train.seed"
+            raise ConfigError(f"{path}: unknown parameter {name!r}{hint}")
+        try:
+            _require_whole(parameter, sweep.method)
+        except ConfigError as error:
+            raise ConfigError(f"{path}: parameters.{name}: {error}") from error
+    if CONFIG not in flat:
+        raise ConfigError(f"{path}: parameters.{CONFIG} is missing; expected an experiment file, {{value: configs/demo.yaml}}")
+    return dataclasses.replace(sweep, parameters=flat, name=sweep.name or path.stem)
+
+
+def trials_of(sweep: SweepConfig, words: Sequence[str] = (), source: str = "sweep") -> list[Trial]:
+    """The trials, in their order. A `key=value` word fixes the parameter of that name, or is laid over every trial."""
+    fixed, others = _split(sweep, words)
+    parameters = {name: Parameter(value=fixed[name]) if name in fixed else p for name, p in sweep.parameters.items()}
+    found: dict[str, Trial] = {}
+    for values in _combinations(sweep, parameters):
+        trial = _trial(sweep, values, others, source)
+        found.setdefault(trial.name, trial)
+    return list(found.values())[: sweep.run_cap]
+
+
+def _combinations(sweep: SweepConfig, parameters: Mapping[str, Parameter]) -> Iterator[dict[str, Any]]:
+    if sweep.method == "grid" or all(len(p.listed) == 1 for p in parameters.values()):
+        yield from (
+            dict(zip(parameters, values, strict=True)) for values in itertools.product(*(p.listed for p in parameters.values()))
+        )
+        return
+    if sweep.run_cap is None:
+        raise ConfigError(f"{sweep.name}: method is random and run_cap is not given; expected the number of trials")
+    for number in range(sweep.run_cap):
+        # by name and number, so that a parameter more leaves the others' draws alone
+        seeds = {name: np.random.default_rng([number, zlib.crc32(name.encode())]) for name in parameters}
+        yield {name: parameter.draw(seeds[name]) for name, parameter in parameters.items()}
+
+
+def _trial(sweep: SweepConfig, values: dict[str, Any], others: Sequence[str], source: str) -> Trial:
+    varied = {name: value for name, value in values.items() if len(sweep.parameters[name].listed) != 1}
+    label = "-".join(_label(name, value) for name, value in varied.items() if not is_seed(name))
+    seeds = "".join(f"-{_label(name, value)}" for name, value in varied.items() if is_seed(name))
+    telling = [word for word in others if not word.startswith("logging.")]
+    digest = hashlib.sha256(json.dumps([values, telling], sort_keys=True).encode()).hexdigest()[:6]
+    group = label or sweep.name
+    name = f"{group}{seeds}-{digest}"
+    settings = [f"{key}={json.dumps(value)}" for key, value in values.items() if key not in (CONFIG, SETTINGS)]
+    names = [f"logging.name={json.dumps(name)}", f"logging.group={json.dumps(f'{sweep.name}/{group}')}"]
+    together = str(values.get(SETTINGS, "")).split()
+    try:
+        experiment = load_experiment(Path(values[CONFIG]), [*names, *together, *settings, *others])
+    except ConfigError as error:
+        text = str(error).replace(f"{strict.COMMAND_LINE}: ", "", 1)
+        raise ConfigError(f"{source}: trial {name}: {text}") from error
+    return Trial(name, group, values, experiment)
+
+
+def _split(sweep: SweepConfig, words: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
+    """Parameters that words fix, and the other words."""
+    fixed: dict[str, Any] = {}
+    others = []
+    for word in words:
+        name, equals, text = word.partition("=")
+        if not equals or name not in sweep.parameters:
+            others.append(word)
+            continue
+        # W&B's agent writes values as Python does: None and True
+        same = [value for value in sweep.parameters[name].listed if str(value) == text]
+        fixed[name] = same[0] if same else strict.parse_yaml(text, f"{strict.COMMAND_LINE}: {name}")
+    return fixed, others
+
+
+def _flat(parameters: Mapping[str, Parameter], prefix: str, source: str) -> Iterator[tuple[str, Parameter]]:
+    for name, parameter in parameters.items():
+        if parameter.parameters:
+            inner = {
+                key: strict.build(Parameter, values, source=f"{source}: parameters.{prefix}{name}.{key}")
+                for key, values in parameter.parameters.items()
+            }
+            yield from _flat(inner, f"{prefix}{name}.", source)
+        else:
+            yield f"{prefix}{name}", parameter
+
+
+def _require_whole(parameter: Parameter, method: str) -> None:
+    """Raise ConfigError for a parameter of which no value could be taken."""
+    if parameter.value is not UNSET and parameter.values:
+        raise ConfigError("value and values are both given; expected one of them")
+    if parameter.probabilities and len(parameter.probabilities) != len(parameter.values):
+        raise ConfigError(f"{len(parameter.probabilities)} probabilities for {len(parameter.values)} values; expected as many")
+    if parameter.listed:
+        return
+    distribution_of(parameter.distribution, parameter.keys)
+    if method == "grid":
+        raise ConfigError("a grid needs value or values; use method: random for a distribution")
+
+
+def is_seed(name: str) -> bool:
+    """Whether trials that differ in this parameter alone repeat each other."""
+    return name.rpartition(".")[2] == "seed"
+
+
+def _label(name: str, value: Any) -> str:
+    """A value in a folder's name: by itself where it is text, behind its parameter's last word where it is not."""
+    if name == CONFIG:
+        return Path(str(value)).stem
+    text = f"{value:g}" if type(value) is float else str(value)
+    if not isinstance(value, str):
+        text = name.rpartition(".")[2] + text
+    return re.sub(r"[^A-Za-z0-9_.+]+", "_", re.sub(r"[\w.]+\.(?=\w+=)", "", text)).strip("_")[:60]

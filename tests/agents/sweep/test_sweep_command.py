@@ -1,0 +1,205 @@
+"""A sweep from its file to its table: finished trials are never run again, a stopped one goes on, a failed one is told."""
+
+from __future__ import annotations
+
+import io
+import json
+import struct
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agents import cli, stages
+from agents.console import Screen
+from agents.evaluate import EvalConfig
+from agents.experiment import EnvConfig
+from agents.protocol import wilson
+from agents.record import RecordConfig, record
+from agents.sweep import command, table
+from agents.sweep.space import load_sweep, trials_of
+from agents.sweep.trial import Result, run_trial
+from tests.fakes import LineWorld
+from worldmodel.errors import ConfigError, WorldModelError
+from worldmodel.train.logging import read_metrics
+from worldmodel.train.trainer import Trainer
+
+BASE = """
+env: {kwargs: {num_objects: 2, max_sweeps: 4}}
+data: {val_fraction: 0.25}
+model:
+  encoder: {grid: 2, token_dim: 4, widths: [8, 8], stem_stride: 2}
+  predictor: {width: 16, depth: 1, num_heads: 2, cond_dim: 8, action_width: 8}
+train: {num_steps: 6, batch_size: 4, val_batches: 1, device: cpu, log_every: 2}
+heads: {num_labelled_frames: 40, num_unlabelled_frames: 0, progress_steps: 20, progress_width: 8, picture_steps: 0,
+  max_steps_ahead: 2}
+planner: {elites: {horizon: 2, num_samples: [8, 8], num_proposals: 4}, num_recorded_actions: 16}
+evaluate: {num_episodes: 4, seed: 1, agents: [worldmodel]}
+"""
+SWEEP = """
+method: grid
+parameters:
+  train.seed: {values: [0, 1]}
+  config: {value: BASE}
+  objective.sigreg_coef: {values: [0.05, 0.0]}
+"""
+
+
+def make_env(config: EnvConfig, **overrides: Any) -> LineWorld:
+    return LineWorld(**{**config.kwargs, **overrides})
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("data") / "lines"
+    record(lambda: LineWorld(3, 6), RecordConfig(num_episodes=24, workers=1, aimed=0.0, random=1.0, expert=0.0), root)
+    return root
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    (tmp_path / "base.yaml").write_text(BASE)
+    path = tmp_path / "regulariser.yaml"
+    path.write_text(SWEEP.replace("BASE", str(tmp_path / "base.yaml")))
+    return path
+
+
+def swept(file: Path, data: Path, *words: str) -> str:
+    screen = io.StringIO()
+    assert command.run(file, data, file.parent / "out", words, make_env, Screen(screen)) == 0
+    return screen.getvalue()
+
+
+def test_a_stopped_sweep_goes_on_and_ends_like_one_that_was_not(
+    file: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, fit, calls = file.parent / "out", Trainer.fit, []
+
+    def stopped(self: Trainer, **given: Any) -> int:
+        calls.append(self.run_dir)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return fit(self, **given)
+
+    monkeypatch.setattr(Trainer, "fit", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        swept(file, data)
+    first, second = calls
+    assert (first / "result.json").exists() and not (second / "result.json").exists()
+    kept = (first / "result.json").read_bytes()
+    said = swept(file, data)
+    assert "4 trials, 1 finished already" in said and "[1/3]" in said and "left" in said
+    assert calls.count(first) == 1 and calls.count(second) == 2 and len(calls) == 5
+    assert (first / "result.json").read_bytes() == kept
+
+    # the table: two rows of two seeds each, with the interval of all episodes of a row
+    found = json.loads((out / "results.json").read_text())
+    assert [(row["group"], row["num_runs"]) for row in found["rows"]] == [("sigreg_coef0.05", 2), ("sigreg_coef0", 2)]
+    assert found["missing"] == {} and len(found["runs"]) == 4 and len(found["protocols"]) == 1
+    row, runs = found["rows"][0], [run for run in found["runs"] if run["group"] == "sigreg_coef0.05"]
+    want = wilson(sum(run["successes"]["worldmodel"] for run in runs), 8)
+    assert row["success"] == {"rate": want.rate, "low": want.low, "high": want.high} and row["num_episodes"] == 8
+    for name in ("loss", "effective_rank", "probe_cm_0", "probe_cm_1", "probe_cm_2", "samples_per_cpu_s"):
+        assert row["metrics"][name] == pytest.approx(sum(run["metrics"][name] for run in runs) / 2)
+        assert row["metrics"][name] > 0
+    assert set(row["cpu_seconds"]) == {"train", "heads", "measure", "evaluate"}
+    spent = [row["train/cpu_seconds"] for row in read_metrics(first) if "train/cpu_seconds" in row]
+    assert runs[0]["cpu_seconds"]["train"] == spent[-1] and runs[0]["metrics"]["updates"] == 6
+    markdown = (out / "results.md").read_text()
+    assert "| sigreg_coef0.05 | 2 |" in markdown and "expert 100 %" in markdown and "Missing" not in markdown
+    header = (out / "results.png").read_bytes()[:24]
+    assert header[:4] == b"\x89PNG" and struct.unpack(">2I", header[16:24])[0] > 500
+    assert all(line in said for line in ("sigreg_coef0.05", "table: "))
+
+
+def test_finished_trials_are_not_run_again_and_one_can_be_asked_for(
+    file: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = swept(file, data, "train.seed=0", "objective.sigreg_coef=0.0")
+    assert "1 trials, 0 finished already" in said
+    found = json.loads((file.parent / "out" / "results.json").read_text())
+    assert len(found["runs"]) == 1 and len(found["missing"]) == 3 and set(found["missing"].values()) == {"not finished"}
+    monkeypatch.setattr(command, "run_trial", None)
+    assert "1 trials, 1 finished already" in swept(file, data, "train.seed=0", "objective.sigreg_coef=0.0")
+    assert "Missing: " in (file.parent / "out" / "results.md").read_text()
+
+
+def test_other_settings_in_the_same_folder_are_refused(file: Path, data: Path) -> None:
+    swept(file, data, "train.seed=0", "objective.sigreg_coef=0.0")
+    base = file.parent / "base.yaml"
+    base.write_text(base.read_text().replace("num_steps: 6", "num_steps: 8"))
+    with pytest.raises(ConfigError, match=r"was begun with other settings \(train\.num_steps was 6, is 8\)"):
+        swept(file, data)
+
+
+def test_a_failed_trial_is_told_and_the_others_run(file: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(trial, *given):
+        if trial.experiment.train.seed == 1:
+            raise WorldModelError("it burns")
+        return run_trial(trial, *given)
+
+    monkeypatch.setattr(command, "run_trial", failing)
+    with pytest.raises(ConfigError, match=r"2 of 4 trials failed; sigreg_coef0\.05-seed1-\w+: it burns"):
+        swept(file, data)
+    found = json.loads((file.parent / "out" / "results.json").read_text())
+    assert len(found["runs"]) == 2 and set(found["missing"].values()) == {"it burns"}
+
+
+def test_a_trial_killed_after_training_does_not_train_again(file: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trial = trials_of(load_sweep(file))[0]
+    folder, screen = file.parent / "run", Screen(io.StringIO())
+
+    def killed(*given: Any, **named: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stages, "score", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run_trial(trial, data, folder, make_env, screen.stage)
+    assert not (folder / "result.json").exists()
+    monkeypatch.setattr(stages, "fit_model", None)
+    monkeypatch.setattr(stages, "fit_heads_of", None)
+    result = run_trial(trial, data, folder, make_env, screen.stage)
+    assert result.num_episodes == 4 and result.cpu_seconds["heads"] > 0
+
+
+def test_a_limit_in_processor_time_is_a_trial_like_any_other(file: Path, data: Path) -> None:
+    words = ("train.seed=0", "objective.sigreg_coef=0.0", "train.max_cpu_seconds=0.05", "train.num_steps=100000")
+    swept(file, data, *words)
+    (run,) = json.loads((file.parent / "out" / "results.json").read_text())["runs"]
+    assert 1 <= run["metrics"]["updates"] < 1000 and 0.05 <= run["cpu_seconds"]["train"] < 5
+    assert "1 trials, 1 finished already" in swept(file, data, *words)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("evaluate.agents=[random]",), r"evaluate\.agents is \['random'\]; expected worldmodel among them"),
+        (("data.val_fraction=0",), r"data\.val_fraction is 0; expected more"),
+    ],
+)
+def test_trials_that_could_not_be_compared_are_refused(file: Path, data: Path, words: tuple[str, ...], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        swept(file, data, *words)
+
+
+def test_the_command_line_has_it(file: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["sweep", str(file.parent / "nowhere.yaml"), "--data", str(data)]) == 2
+    assert "nowhere.yaml: no such configuration file" in capsys.readouterr().err
+    assert cli.main(["sweep", str(file), "--data", str(file.parent / "none"), "--out", str(file.parent / "out")]) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and str(file.parent / "none") in err
+
+
+def results(group: str, seed: int, success: int, loss: float | None) -> Result:
+    metrics = {"loss": loss, "success": success / 10}
+    return Result(f"{group}-{seed}", group, {}, metrics, {"random": 1, "worldmodel": success, "expert": 10}, 10, "p",
+                  {"train": 2.0 + seed}, "d", "c", {})  # fmt: skip
+
+
+def test_rows_are_means_and_pooled_rates() -> None:
+    one, other = table.rows_of([results("a", 0, 4, 1.0), results("b", 0, 10, None), results("a", 1, 8, 3.0)])
+    assert (one.group, one.num_runs, one.num_episodes, one.metrics["loss"]) == ("a", 2, 20, 2.0)
+    assert one.success == wilson(12, 20) and one.cpu_seconds == {"train": 2.5}
+    assert other.metrics["loss"] is None and other.success == wilson(10, 10)
+    assert EvalConfig().seed == 0
