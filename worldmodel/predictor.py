@@ -7,14 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
-from typing import Literal, cast
+from typing import cast
 
 import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from worldmodel.checks import require_at_least, require_positive
 from worldmodel.errors import ConfigError
 from worldmodel.layout import TokenLayout
 from worldmodel.nn.actions import RelativeAction, VectorAction, token_centres
@@ -23,44 +21,10 @@ from worldmodel.nn.embodied import per_body
 from worldmodel.nn.masks import FrameMask
 from worldmodel.nn.memory import Memory, keep
 from worldmodel.nn.rotary import Rotation, angles
+from worldmodel.predictor_config import PredictorConfig
 from worldmodel.types import ActionSpec
 
-
-@dataclass(frozen=True)
-class PredictorConfig:
-    """What the predictor looks like."""
-
-    width: int = 96
-    """Width of the transformer, C."""
-    depth: int = 3
-    """Number of blocks."""
-    num_heads: int = 4
-    """Attention heads a block."""
-    mlp_ratio: float = 2.0
-    """Hidden width of the MLP over C."""
-    merge: int = 2
-    """The transformer sees merge x merge neighbouring tokens as one: 2 costs a quarter of 1."""
-    action: Literal["auto", "relative", "vector"] = "auto"
-    """How actions are told: relative to each place, or as a plain vector. Auto is relative where the action has points and
-    tokens have places. The calibration is of the first camera: to the others, an action is a vector either way."""
-    action_width: int = 32
-    """Width of the action's embedding at each place."""
-    modulation: Literal["token", "frame"] = "frame"
-    """Whether the action also steers the blocks' normalisation at each token on its own, or in the same way for a frame.
-    (It is told to each token at the input either way; token costs a third more, and predicted 3 % better on discs.)"""
-    cond_dim: int = 48
-    """Width of the condition that steers the blocks."""
-
-    def __post_init__(self) -> None:
-        """Raise ConfigError for sizes that make no transformer."""
-        require_at_least(self, 1, "width", "depth", "num_heads", "merge", "action_width", "cond_dim")
-        require_positive(self, "mlp_ratio")
-        if self.width % (2 * self.num_heads):
-            raise ConfigError(
-                f"width is {self.width}; expected a multiple of {2 * self.num_heads}: {self.num_heads} heads of even width"
-            )
-        if self.width * self.mlp_ratio < 1:
-            raise ConfigError(f"mlp_ratio is {self.mlp_ratio}; expected at least one hidden channel, 1 / width")
+__all__ = ["Predictor", "PredictorConfig"]
 
 
 class Predictor(nn.Module):
@@ -94,8 +58,9 @@ class Predictor(nn.Module):
         if config.action == "relative" and not layout.num_placed:
             raise ConfigError("no token has a place that an action could be relative to; use action: vector, or output: grid")
         width, patch = config.action_width, config.merge**2
+        told_width = width if config.at_input else 0
         relative = [_is_relative(config, action) for action in actions]
-        if layout.num_placed:
+        if layout.num_placed and config.at_input:
             self.action = per_body(
                 [
                     RelativeAction(action, grid, width) if placed else VectorAction(action, width)
@@ -105,15 +70,22 @@ class Predictor(nn.Module):
         self.action_elsewhere = None
         if any(relative) and layout.num_cameras > 1:  # the calibration is of the first camera
             self.action_elsewhere = per_body([VectorAction(action, width) for action in actions])
-        self.frame_action = per_body([VectorAction(action, config.cond_dim) for action in actions])
+        if config.steers:
+            self.frame_action = per_body([VectorAction(action, config.cond_dim) for action in actions])
+        if config.action == "concat":  # tokens without a place are told it too, since nothing steers
+            self.extra_action = per_body([VectorAction(action, width) for action in actions])
+        if config.action == "token":
+            self.action_token = per_body([VectorAction(action, config.width) for action in actions])
 
         if layout.num_placed:
-            self.embed = nn.Linear(patch * (token_dim + config.action_width), config.width)
-        self.embed_extra = nn.Linear(token_dim, config.width)
+            self.embed = nn.Linear(patch * (token_dim + told_width), config.width)
+        self.embed_extra = nn.Linear(token_dim + (width if config.action == "concat" else 0), config.width)
         self.num_extra = layout.num_extra
         self.num_places = layout.num_cameras * (grid // config.merge) ** 2
-        self.place = nn.Parameter(0.02 * torch.randn(self.num_places + self.num_extra, config.width))
-        if layout.num_placed:
+        # the action's own token comes last
+        num_tokens = self.num_places + self.num_extra + (config.action == "token")
+        self.place = nn.Parameter(0.02 * torch.randn(num_tokens, config.width))
+        if layout.num_placed and config.at_input:
             self.condition = nn.Linear(patch * config.action_width, config.cond_dim)
         self.blocks = nn.ModuleList(
             AdaLNBlock(config.width, config.num_heads, config.mlp_ratio, config.cond_dim) for _ in range(config.depth)
@@ -125,7 +97,7 @@ class Predictor(nn.Module):
         # (down, right, frame) of each place in tokens, for each camera the same; extra tokens lie at the picture's centre
         side = grid // config.merge
         of_camera = token_centres(side).flip(-1) * side / 2 if layout.num_placed else torch.zeros(0, 2)
-        places = torch.cat([of_camera.repeat(layout.num_cameras, 1), torch.zeros(self.num_extra, 2)])
+        places = torch.cat([of_camera.repeat(layout.num_cameras, 1), torch.zeros(num_tokens - self.num_places, 2)])
         places = torch.cat([places, torch.zeros(len(places), 1)], dim=-1)
         head_dim = config.width // config.num_heads
         self.register_buffer("place_angle", angles(places, head_dim), persistent=False)
@@ -180,17 +152,25 @@ class Predictor(nn.Module):
     def _embed(self, z: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
         """Tokens (B, T, places, C) and what steers them, (B, T, places or 1, cond_dim)."""
         placed, extra = z[:, :, : self.layout.num_placed], z[:, :, self.layout.num_placed :]
-        cond = self.frame_action(actions)  # (B, T, 1, cond_dim): the action, one for the frame
+        # (B, T, 1, cond_dim): the action, one for the frame; a condition of zero leaves the blocks their own gains and biases
+        cond = self.frame_action(actions) if self.config.steers else z.new_zeros(*z.shape[:2], 1, self.config.cond_dim)
         tokens, steering = [], []
-        if self.num_places:
+        if self.num_places and not self.config.at_input:
+            tokens.append(self.embed(self._merge(placed)))
+        elif self.num_places:
             # Embed: each place's latent beside its view of the action, merged with its neighbours.
             told = self._merge(self._told(actions).to(z.dtype))  # (B, T, places / m^2, m^2 * action_width)
             tokens.append(self.embed(torch.cat([self._merge(placed), told], dim=-1)))
             if self.config.modulation == "token":
                 steering.append(self.condition(told) + cond)
         if self.num_extra:
+            if self.config.action == "concat":
+                told = self.extra_action(actions).to(z.dtype).expand(-1, -1, self.num_extra, -1)
+                extra = torch.cat([extra, told], dim=-1)
             tokens.append(self.embed_extra(extra))
             steering.append(cond.expand(-1, -1, self.num_extra, -1))
+        if self.config.action == "token":
+            tokens.append(self.action_token(actions).to(tokens[0].dtype))
         x = tokens[0] if len(tokens) == 1 else torch.cat(tokens, dim=2)
         if self.num_places and self.config.modulation == "token":
             cond = steering[0] if len(steering) == 1 else torch.cat(steering, dim=2)
@@ -212,7 +192,7 @@ class Predictor(nn.Module):
         if self.num_places:
             changes.append(self._unmerge(self.out(x[:, :, : self.num_places])))
         if self.num_extra:
-            changes.append(self.out_extra(x[:, :, self.num_places :]))
+            changes.append(self.out_extra(x[:, :, self.num_places : self.num_places + self.num_extra]))
         change = changes[0] if len(changes) == 1 else torch.cat(changes, dim=2)
         return z + change.to(z.dtype)
 
