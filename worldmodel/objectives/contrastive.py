@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from worldmodel.checks import require_at_least, require_positive
 from worldmodel.errors import DataError
-from worldmodel.objectives.across import gather_across
+from worldmodel.nn.across import gather_across
 from worldmodel.types import Window
 
 

@@ -22,10 +22,10 @@ from worldmodel.checks import require_at_least
 from worldmodel.encoder import Encoder
 from worldmodel.errors import ConfigError
 from worldmodel.masking import LONG_RANGE, SHORT_RANGE, BlockMaskConfig, TokenSplit, draw_split, paint_over
+from worldmodel.nn.across import num_ranks, own_rows, same_on_all
 from worldmodel.nn.actions import token_centres
 from worldmodel.nn.rotary import rotation
 from worldmodel.nn.vit import ViT
-from worldmodel.objectives.across import num_ranks, own_rows, same_on_all
 from worldmodel.types import Observation
 
 
@@ -75,8 +75,9 @@ class MaskedPrediction(nn.Module):
     def forward(self, encoder: Encoder, obs: Observation, target: Tensor, generator: torch.Generator) -> Tensor:
         """Mean absolute error (scalar) over the kinds of masks, for a film `obs` and its latents `target` (B, T, K, D)."""
         placed = target[:, :, : self.layout.num_placed].detach().flatten(1, 2)  # (B, L, D)
+        batch, num_frames = target.shape[:2]
         losses = []
-        for tokens in self.draw(*target.shape[:2], generator, target.device):
+        for tokens in self.draw(batch, num_frames, generator, target.device):
             context = encoder.visible(hide(encoder, obs, tokens.masks), tokens.visible)
             predicted = self.predict(context, tokens.visible, tokens.hidden)
             wanted = take(placed, tokens.hidden)

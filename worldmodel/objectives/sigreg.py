@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from worldmodel.checks import require_at_least, require_positive
-from worldmodel.objectives.across import mean_across, num_ranks, same_on_all
+from worldmodel.nn.across import mean_across, num_ranks, same_on_all
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,8 @@ class SIGRegConfig:
     """Points of the trapezoid rule."""
     t_max: float = 3.0
     """Upper end of the integral."""
+    pooled: bool = False
+    """Whether the tokens of all places are one sample. It is the other way to do it, and worse; see above."""
 
     def __post_init__(self) -> None:
         """Raise ConfigError for a test that looks at nothing."""
@@ -64,12 +66,15 @@ class SIGReg(nn.Module):
 
     def forward(self, z: Tensor, generator: torch.Generator) -> Tensor:
         """The generator draws places and directions on its own device, so that one seed is one run everywhere."""
+        if self.config.pooled:
+            z = z.transpose(1, 2).flatten(0, 1).unsqueeze(2)  # (B * K, T, 1, D)
         num_places, width = z.shape[-2:]
         drawn = torch.randperm(num_places, generator=generator, device=generator.device)[: self.config.num_places]
         directions = torch.randn(
             len(drawn), width, self.config.num_projections, generator=generator, device=generator.device
         )  # (P, D, M)
-        directions = same_on_all((directions / directions.norm(dim=1, keepdim=True)).to(z.device))
-        picked = z.float().index_select(-2, same_on_all(drawn.to(z.device)))  # (B, T, P, D)
+        z = z.to(torch.promote_types(z.dtype, torch.float32))
+        directions = same_on_all((directions / directions.norm(dim=1, keepdim=True)).to(z))
+        picked = z.index_select(-2, same_on_all(drawn.to(z.device)))  # (B, T, P, D)
         projected = torch.einsum("btpd,pdm->btpm", picked, directions)
         return epps_pulley(projected, self.config.num_knots, self.config.t_max).mean()

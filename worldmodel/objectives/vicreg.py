@@ -19,7 +19,7 @@ from torch import Tensor
 
 from worldmodel.checks import require_positive
 from worldmodel.errors import DataError
-from worldmodel.objectives.across import mean_across, num_ranks
+from worldmodel.nn.across import mean_across, num_ranks
 
 
 @dataclass(frozen=True)

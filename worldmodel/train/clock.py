@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 
 from worldmodel.errors import ConfigError
-from worldmodel.objectives.across import num_ranks
+from worldmodel.nn.across import num_ranks
 
 
 class Clock:

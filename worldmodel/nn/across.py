@@ -1,4 +1,4 @@
-"""Statistics over the batch of all ranks, with gradients: what makes a loss the same on two processes as on one.
+"""Statistics over the batch of all ranks, with gradients: what makes a model and its loss the same on two processes as on one.
 
 Each rank holds an equal part of the batch. A loss of these statistics is the same number on every rank; the gradient that
 comes back to a rank is the sum over the ranks' losses, which is what data parallelism expects, since it averages gradients.
@@ -9,16 +9,30 @@ R ranks
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
+_alone = False
+
 
 def num_ranks() -> int:
-    """R; 1 without torch.distributed."""
-    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+    """R; 1 without torch.distributed, and within `alone`."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() and not _alone else 1
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Within the `with`, this rank's batch is the whole batch: for what every rank computes in the same way for itself."""
+    global _alone
+    before, _alone = _alone, True
+    try:
+        yield
+    finally:
+        _alone = before
 
 
 def own_rows(num: int) -> slice:
@@ -29,7 +43,7 @@ def own_rows(num: int) -> slice:
 
 def mean_across(x: Tensor) -> Tensor:
     """Mean over the ranks, x itself where there is one."""
-    return x if num_ranks() == 1 else _Sum.apply(x) / num_ranks()  # type: ignore[operator]
+    return x if num_ranks() == 1 else _sum(x) / num_ranks()
 
 
 def gather_across(x: Tensor) -> Tensor:
@@ -39,7 +53,7 @@ def gather_across(x: Tensor) -> Tensor:
         return x
     placed = x.new_zeros(ranks, *x.shape)
     placed[dist.get_rank()] = x
-    return _Sum.apply(placed).flatten(0, 1)  # type: ignore[union-attr]
+    return _sum(placed).flatten(0, 1)
 
 
 def same_on_all(x: Tensor) -> Tensor:
@@ -49,17 +63,18 @@ def same_on_all(x: Tensor) -> Tensor:
     return x
 
 
-class _Sum(torch.autograd.Function):
+# An operator of its own, which torch.compile takes as it is: encoders that normalise over all ranks stay one graph.
+@torch.library.custom_op("worldmodel::sum_across", mutates_args=())
+def _sum(x: Tensor) -> Tensor:
     """Sum over the ranks, forwards and backwards."""
+    total = x.clone(memory_format=torch.contiguous_format)
+    dist.all_reduce(total)
+    return total
 
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        total = x.contiguous().clone()
-        dist.all_reduce(total)
-        return total
 
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> Tensor:
-        total = grads[0].contiguous().clone()
-        dist.all_reduce(total)
-        return total
+@_sum.register_fake
+def _(x: Tensor) -> Tensor:
+    return torch.empty_like(x, memory_format=torch.contiguous_format)
+
+
+_sum.register_autograd(lambda ctx, grad: _sum(grad))
