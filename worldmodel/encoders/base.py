@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from typing import Self
 
+import torch
 from torch import Tensor, nn
 
+from worldmodel.encoders.config import EncoderConfig
 from worldmodel.layout import TokenLayout
+from worldmodel.nn.norm import PlaceNorm
 from worldmodel.types import Observation
 
 
@@ -19,7 +22,7 @@ class Encoder(nn.Module):
     layout: TokenLayout
     """Which tokens lie where."""
     norm: nn.Module
-    """Of each place over the data."""
+    """Of the tokens over the data."""
     image: str | None
     """The camera of the first grid, which pictures of latents are drawn of; None without one."""
     cameras: tuple[str, ...]
@@ -40,7 +43,7 @@ class Encoder(nn.Module):
         raise NotImplementedError
 
     def forward(self, obs: Observation) -> Tensor:
-        """(B, T, K, D) float32, each place of unit variance over the data."""
+        """(B, T, K, D) float32, each place of unit variance over the data, unless the configuration says otherwise."""
         x = self.tokens(obs)
         return self.norm(x.flatten(0, 1)).unflatten(0, x.shape[:2])
 
@@ -62,3 +65,18 @@ class Encoder(nn.Module):
     def train(self, mode: bool = True) -> Self:
         """A frozen encoder is never in training mode."""
         return super().train(mode and not self._frozen)
+
+
+def normaliser(config: EncoderConfig, num_tokens: int) -> nn.Module:
+    """What an encoder's tokens (..., K, D) go through last."""
+    if config.norm == "none":
+        return Unnormalised()
+    return PlaceNorm(num_tokens if config.norm == "place" else 1, config.token_dim, config.norm_momentum)
+
+
+class Unnormalised(nn.Module):
+    """Tokens as they are, in float32."""
+
+    def forward(self, z: Tensor) -> Tensor:
+        """(..., K, D) -> the same."""
+        return z.float() if z.dtype in (torch.bfloat16, torch.float16) else z

@@ -123,8 +123,11 @@ class EncoderConfig:
     """Places along each side of the picture: grid * grid tokens."""
     token_dim: int = 16
     """Width of a token, D."""
+    norm: Literal["place", "pooled", "none"] = "place"
+    """How tokens are normalised over the data: each (place, channel), each channel over all places together, or not at all.
+    Without it, something in the objective has to hold their scale."""
     norm_momentum: float = 0.02
-    """Share of a new batch in the running statistics of the per-place normalisation."""
+    """Share of a new batch in the running statistics of the normalisation."""
     kind: Literal["conv", "vit", "pretrained"] = "conv"
     """What sees the pictures: convolutions, a vision transformer from scratch, or a pretrained one from a folder."""
     output: Literal["grid", "pooled", "vector"] = "grid"

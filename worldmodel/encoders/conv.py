@@ -10,11 +10,10 @@ import math
 import torch
 from torch import Tensor, nn
 
-from worldmodel.encoders.base import Encoder
+from worldmodel.encoders.base import Encoder, normaliser
 from worldmodel.encoders.config import EncoderConfig
 from worldmodel.layout import TokenLayout
 from worldmodel.nn.embodied import Body, per_body
-from worldmodel.nn.norm import PlaceNorm
 from worldmodel.nn.tokenizers import VectorTokenizer, conv_layers
 from worldmodel.nn.tokenizers.camera import centred
 from worldmodel.types import Observation
@@ -49,7 +48,7 @@ class TokenEncoder(Encoder):
             {key: per_body([_vector_tokenizer(key, config, body) for body in bodies]) for key in self.vectors}
         )
         self.layout = TokenLayout(config.grid, num_extra=len(self.vectors))
-        self.norm = per_body([PlaceNorm(self.num_tokens, config.token_dim, config.norm_momentum) for _ in bodies])
+        self.norm = per_body([normaliser(config, self.num_tokens) for _ in bodies])
 
     def tokens(self, obs: Observation) -> Tensor:
         """(B, T, K, D), not normalised."""

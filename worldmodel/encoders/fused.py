@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from worldmodel.encoders.base import Encoder
+from worldmodel.encoders.base import Encoder, normaliser
 from worldmodel.encoders.config import EncoderConfig
 from worldmodel.encoders.sensors import SensorTokens, require_readable
 from worldmodel.errors import ConfigError
@@ -18,7 +18,6 @@ from worldmodel.layout import TokenLayout
 from worldmodel.nn.actions import token_centres
 from worldmodel.nn.embodied import Body, per_body
 from worldmodel.nn.masks import TokenMask
-from worldmodel.nn.norm import PlaceNorm
 from worldmodel.nn.rotary import rotation
 from worldmodel.nn.tokenizers.camera import CameraTokenizer, ConvTokenizer, conv_layers, patch_layers
 from worldmodel.nn.vit import AttentivePool, ViT
@@ -53,7 +52,7 @@ class FusedEncoder(Encoder):
             count = 1 if config.output == "vector" else config.num_pooled
             self.pool, self.layout = AttentivePool(self.width, count), TokenLayout(0, 0, count)
         self.out = nn.Linear(self.width, config.token_dim)
-        self.norm = per_body([PlaceNorm(self.num_tokens, config.token_dim, config.norm_momentum) for _ in bodies])
+        self.norm = per_body([normaliser(config, self.num_tokens) for _ in bodies])
 
     def tokens(self, obs: Observation) -> Tensor:
         """(B, T, K, D), not normalised; each frame on its own."""

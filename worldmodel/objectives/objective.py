@@ -17,9 +17,10 @@ from worldmodel.objectives.contrastive import InfoNCE, InfoNCEConfig, embedding_
 from worldmodel.objectives.ema import EMAConfig, EMATarget
 from worldmodel.objectives.inverse_dynamics import InverseDynamics
 from worldmodel.objectives.masked import MaskedConfig, MaskedPrediction
-from worldmodel.objectives.prediction import prediction_errors
+from worldmodel.objectives.prediction import ErrorName, prediction_errors
 from worldmodel.objectives.sigreg import SIGReg, SIGRegConfig
 from worldmodel.objectives.straightening import curvature
+from worldmodel.objectives.similarity import difference
 from worldmodel.objectives.vicreg import VICRegConfig, variance_and_covariance
 from worldmodel.types import Window
 
@@ -29,9 +30,11 @@ class ObjectiveConfig:
     """Weights of the terms, and how each is taken. A weight of zero costs nothing."""
 
     prediction_coef: float = 1.0
-    """Squared error one action ahead, from real latents."""
+    """Error one action ahead, from real latents."""
     rollout_coef: float = 1.0
-    """Squared error further ahead, from imagined latents."""
+    """Error further ahead, from imagined latents."""
+    error: ErrorName = "squared"
+    """Which error that is: the mean of squared differences, or of absolute ones (V-JEPA 2-AC)."""
     rollout_steps: int = 2
     """Actions ahead; windows need one frame more."""
     rollout_gradient: Literal["through", "stopped"] = "through"
@@ -57,6 +60,8 @@ class ObjectiveConfig:
     inverse_dynamics_steps: int = 1
     """Actions between those two latents: 1 for neighbours, train.num_frames - 1 for the first and the last."""
     straightening_coef: float = 0.0
+    similarity_coef: float = 0.0
+    """Squared difference of consecutive latents: keeps them slow."""
     """One minus the cosine of consecutive latent velocities; windows need three frames."""
     contrastive_coef: float = 0.0
     """InfoNCE between latents and the embedding of the instruction."""
@@ -73,6 +78,7 @@ class ObjectiveConfig:
         require_at_least(self, 0, "prediction_coef", "rollout_coef", "sigreg_coef", "inverse_dynamics_coef")
         require_at_least(self, 0, "variance_coef", "covariance_coef", "straightening_coef", "contrastive_coef", "masked_coef")
         require_at_least(self, 1, "rollout_steps", "inverse_dynamics_steps")
+        require_at_least(self, 0, "similarity_coef")
 
     @property
     def predicts(self) -> bool:
@@ -133,6 +139,7 @@ class Objective(nn.Module):
         for name, (coef, term) in self._regularisers(z, window, generator).items():
             terms[name] = term
             loss = loss + coef * term
+                error=c.error,
         return loss, {name: term.detach() for name, term in terms.items()}
 
     def after_update(self, model: JEPA, step: int, num_steps: int) -> None:
@@ -160,4 +167,6 @@ class Objective(nn.Module):
 
 def build_objective(config: ObjectiveConfig, model: JEPA) -> Objective:
     """The objective for a model. Its own parameters (inverse dynamics, say) are trained with the model's."""
+        if c.similarity_coef > 0:
+            found["similarity"] = c.similarity_coef, difference(z)
     return Objective(config, model)

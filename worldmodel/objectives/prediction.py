@@ -6,6 +6,7 @@ B batch   T time   K tokens a frame   D latent width
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -13,10 +14,14 @@ from torch import Tensor
 
 from worldmodel.jepa import JEPA
 
+ErrorName = Literal["squared", "absolute"]
+ERRORS = {"squared": F.mse_loss, "absolute": F.l1_loss}
+"""What of a difference is averaged."""
+
 
 @dataclass(frozen=True)
 class PredictionErrors:
-    """Mean squared errors over tokens and channels; a latent has unit variance."""
+    """Mean errors over tokens and channels, squared ones unless told; a latent has unit variance."""
 
     one_step: Tensor
     """From real latents, one action ahead."""
@@ -35,6 +40,7 @@ def prediction_errors(
     *,
     target: Tensor | None = None,
     stop_gradient_steps: bool = False,
+    error: ErrorName = "squared",
 ) -> PredictionErrors:
     """Errors for latents z (B, T, K, D) and the actions (B, T - 1, A) between them.
 
@@ -48,11 +54,12 @@ def prediction_errors(
         raise ValueError(
             f"a rollout of {rollout_steps} steps needs windows of {rollout_steps + 1} frames, got {num_transitions + 1}"
         )
+    mean_error = ERRORS[error]
     target = z if target is None else target
     if stop_gradient_target:
         target = target.detach()
     predicted = model.predict(z[:, :-1], actions)  # (B, T - 1, K, D)
-    one_step = F.mse_loss(predicted, target[:, 1:])
+    one_step = mean_error(predicted, target[:, 1:])
 
     start = num_transitions - rollout_steps
     first = predicted[:, start : start + 1]
@@ -60,10 +67,10 @@ def prediction_errors(
     later = []
     for t in range(start + 1, num_transitions):
         imagined = model.step(frames, actions[:, : t + 1])
-        later.append(F.mse_loss(imagined, target[:, t + 1]))
+        later.append(mean_error(imagined, target[:, t + 1]))
         fed = imagined.detach() if stop_gradient_steps else imagined
         frames = torch.cat([frames, fed.unsqueeze(1)], dim=1)
     rollout = torch.stack(later).mean() if later else one_step.new_zeros(())
     with torch.no_grad():
-        copy = F.mse_loss(target[:, :-1], target[:, 1:])
+        copy = mean_error(target[:, :-1], target[:, 1:])
     return PredictionErrors(one_step, rollout, copy)

@@ -35,7 +35,7 @@ class SIGRegConfig:
     t_max: float = 3.0
     """Upper end of the integral."""
     pooled: bool = False
-    """Whether the tokens of all places are one sample. It is the other way to do it, and worse; see above."""
+    """Whether the tokens of all places are one sample, whatever speaks against it (above)."""
 
     def __post_init__(self) -> None:
         """Raise ConfigError for a test that looks at nothing."""
