@@ -103,15 +103,24 @@ class Screen:
         self.console.print(table, soft_wrap=False)
 
     def scores(self, scores: Mapping[str, Any]) -> None:
-        """The score table of an evaluation, as `evaluate --json` writes it; without floor and ceiling a line in its place."""
+        """The score table of an evaluation, as `evaluate --json` writes it; without floor and ceiling a line in its place.
+
+        A world that cannot have one of them (`absent` says why) is scored without it, success beside the return.
+        """
         from agents.scores import CEILING, FLOOR  # imports torch, and `doctor` must speak where that is missing
 
-        if absent := [name for name in (FLOOR, CEILING) if name not in scores["agents"]]:
+        reasons = scores.get("absent", {})
+        if absent := [name for name in (FLOOR, CEILING) if name not in scores["agents"] and name not in reasons]:
             self.say(f"scores of protocol {scores['protocol']['hash']} are not shown: {' and '.join(absent)} did not play")
             return
         columns = ("agent", "n", "cleared", "95 % interval", "objects", "dropped", "p50", "p95")
+        if reasons:
+            columns = ("agent", "n", "success", "95 % interval", "return", "95 % interval", "p50", "p95")
+        row = return_row if reasons else score_row
         protocol = scores["protocol"]
-        self.table(f"Score (protocol {protocol['hash']})", columns, [score_row(n, s) for n, s in scores["agents"].items()])
+        self.table(f"Score (protocol {protocol['hash']})", columns, [row(n, s) for n, s in scores["agents"].items()])
+        for name, reason in reasons.items():
+            self.say(f"no {name}: {reason}")
 
 
 def score_row(name: str, score: Mapping[str, Any]) -> tuple[str, ...]:
@@ -127,6 +136,13 @@ def score_row(name: str, score: Mapping[str, Any]) -> tuple[str, ...]:
         f"{plan['p50']:.0f} ms",
         f"{plan['p95']:.0f} ms",
     )
+
+
+def return_row(name: str, score: Mapping[str, Any]) -> tuple[str, ...]:
+    """The cells of one agent's row in a world of rewards and no objects."""
+    cells, returns = score_row(name, score), score.get("returns")
+    told = (f"{returns['mean']:.4g}", f"{returns['low']:.4g} to {returns['high']:.4g}") if returns else ("-", "-")
+    return (*cells[:4], *told, *cells[6:])
 
 
 def format_fields(fields: Mapping[str, str | float]) -> str:

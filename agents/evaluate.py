@@ -115,12 +115,13 @@ def evaluate(
     trained_on: Iterable[tuple[int, int]] = (),
     journal: Path | None = None,
     progress: Progress | None = None,
+    absent: Mapping[str, str] | None = None,
 ) -> Evaluation:
     """Play every agent from the same starts, one robot at a time.
 
     `trained_on` are the (first, last) ranges of seeds in the manifest: a start among them is refused (MismatchError). Each
     finished episode is appended to `journal` (JSON lines); what an evaluation finds there of the same agents, world, code
-    and machine it does not play again.
+    and machine it does not play again. `absent` says why a floor or a ceiling does not play.
     """
     progress = progress or NoProgress()
     if not agents:
@@ -147,7 +148,7 @@ def evaluate(
             progress.update(done, total, agent=name, success=sum(e.success for e in mine) / len(mine))
         episodes += mine
     scores = {name: AgentScore.of([e for e in episodes if e.agent == name]) for name in agents}
-    return Evaluation(protocol, scores, tuple(episodes), identities, this_machine())
+    return Evaluation(protocol, scores, tuple(episodes), identities, this_machine(), dict(absent or {}))
 
 
 def play_episode(
@@ -164,13 +165,14 @@ def play_episode(
     observation, info = env.reset(seed=start)
     num_objects = int(_fact(info, "num_objects"))
     plan_ms: list[float] = []
-    over = False
+    total_reward, over = 0.0, False
     while not over:
         batched = {key: np.asarray(value)[None] for key, value in observation.items()}
         begun = time.perf_counter()
         action = agent.act(batched, [env])[0]
         plan_ms.append(1000 * (time.perf_counter() - begun))
-        observation, _, terminated, truncated, info = env.step(action)
+        observation, reward, terminated, truncated, info = env.step(action)
+        total_reward += float(reward)
         over = terminated or truncated or len(plan_ms) == budget
     return EpisodeResult(
         agent=name,
@@ -182,6 +184,7 @@ def play_episode(
         num_dropped=int(_fact(info, "num_dropped")),
         num_actions=len(plan_ms),
         plan_ms=tuple(plan_ms),
+        total_reward=total_reward,
     )
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,8 @@ class EpisodeResult:
     """Decisions taken."""
     plan_ms: tuple[float, ...]
     """Duration of each decision [ms], one robot at a time."""
+    total_reward: float | None = None
+    """Sum of the rewards; None of episodes that were played before it was kept."""
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON values."""
@@ -68,6 +71,25 @@ class Latency:
 
 
 @dataclass(frozen=True)
+class Returns:
+    """Mean sum of rewards of an episode, with its 95 % interval by the normal approximation."""
+
+    mean: float
+    """In the world's own units."""
+    low: float
+    """1.96 standard errors below."""
+    high: float
+    """1.96 standard errors above."""
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Returns:
+        """Of the episodes' sums, at least one; the interval of a single one is that one."""
+        half = 1.96 * float(np.std(values, ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else 0.0
+        mean = float(np.mean(values))
+        return cls(mean, mean - half, mean + half)
+
+
+@dataclass(frozen=True)
 class AgentScore:
     """What the table says of one agent."""
 
@@ -81,18 +103,22 @@ class AgentScore:
     """Share of all objects that ended on the floor."""
     plan_ms: Latency
     """Duration of a decision."""
+    returns: Returns | None = None
+    """Sum of rewards; None when some episode was played before it was kept."""
 
     @classmethod
     def of(cls, episodes: Sequence[EpisodeResult]) -> AgentScore:
         """The score of an agent's episodes, at least one."""
         num_objects = max(1, sum(e.num_objects for e in episodes))
         p50, p95 = np.percentile([ms for e in episodes for ms in e.plan_ms], [50, 95])
+        rewards = [e.total_reward for e in episodes if e.total_reward is not None]
         return cls(
             n=len(episodes),
             success=wilson(sum(e.success for e in episodes), len(episodes)),
             objects_cleared=sum(e.num_cleared for e in episodes) / num_objects,
             dropped=sum(e.num_dropped for e in episodes) / num_objects,
             plan_ms=Latency(float(p50), float(p95)),
+            returns=Returns.of(rewards) if len(rewards) == len(episodes) else None,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -114,6 +140,8 @@ class Evaluation:
     """Agent -> hash of what it was made of."""
     machine: dict[str, str | int]
     """What the latencies were measured on."""
+    absent: dict[str, str] = field(default_factory=dict)
+    """Floor or ceiling that this world cannot have -> why."""
 
     @property
     def hash(self) -> str:
@@ -127,6 +155,7 @@ class Evaluation:
             "agents": {name: score.to_json() for name, score in self.scores.items()},
             "identities": self.identities,
             "machine": self.machine,
+            **({"absent": self.absent} if self.absent else {}),
             "episodes": [episode.to_json() for episode in self.episodes],
         }
 

@@ -81,6 +81,23 @@ def test_scores_without_floor_or_ceiling_are_not_shown(absent: str) -> None:
     assert file.getvalue() == f"scores of protocol abc are not shown: {absent} did not play\n"
 
 
+def test_a_world_without_an_expert_is_scored_by_success_and_return() -> None:
+    file = io.StringIO()
+    score = {
+        "n": 4,
+        "success": {"rate": 0.5, "low": 0.15, "high": 0.85},
+        "objects_cleared": 0.5,
+        "dropped": 0.0,
+        "plan_ms": {"p50": 20.0, "p95": 40.0},
+        "returns": {"mean": -812.345, "low": -900.0, "high": -700.0},
+    }
+    scores = {"protocol": {"hash": "abc"}, "agents": {"random": score, "worldmodel": score}}
+    Screen(file).scores({**scores, "absent": {"expert": "this world has none"}})
+    lines = [" ".join(line.split()) for line in file.getvalue().splitlines()]
+    assert "random 4 50.0 % 15.0 to 85.0 % -812.3 -900 to -700 20 ms 40 ms" in lines
+    assert lines[-1] == "no expert: this world has none"
+
+
 def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     file = io.StringIO()

@@ -14,7 +14,7 @@ from agents.baselines import ExpertAgent, RandomAgent
 from agents.evaluate import EvalConfig, draw_starts, evaluate, play_episode, protocol_of
 from agents.journal import source_hash
 from agents.protocol import evaluation_seeds
-from agents.scores import AgentScore, EpisodeResult
+from agents.scores import AgentScore, EpisodeResult, Returns
 from agents.worldspec import spec_of
 from tests.agents.test_mpc import clearing
 from tests.fakes import LineWorld
@@ -62,7 +62,8 @@ def test_the_json_is_what_was_promised(tmp_path: Path) -> None:
     assert read["protocol"]["hash"] == found.protocol.hash and read["protocol"]["env_id"] == "LineWorld"
     assert set(read["agents"]) == {"random", "worldmodel", "expert"}
     expert = read["agents"]["expert"]
-    assert set(expert) == {"n", "success", "objects_cleared", "dropped", "plan_ms"}
+    assert set(expert) == {"n", "success", "objects_cleared", "dropped", "plan_ms", "returns"}
+    assert expert["returns"] == {"mean": 2.0, "low": 2.0, "high": 2.0}  # each of two objects pays 1
     assert expert["n"] == 6 and expert["objects_cleared"] == 1 and expert["dropped"] == 0
     assert expert["success"] == {"rate": 1.0, "low": pytest.approx(0.6096657), "high": 1.0}
     assert set(expert["plan_ms"]) == {"p50", "p95"} and 0 < expert["plan_ms"]["p50"] <= expert["plan_ms"]["p95"]
@@ -104,12 +105,15 @@ def test_dropped_objects_count_against() -> None:
 
 def test_scores_by_hand() -> None:
     def episode(success: bool, cleared: int, dropped: int, plan_ms: tuple[float, ...]) -> EpisodeResult:
-        return EpisodeResult("a", 0, 0, success, 3, cleared, dropped, len(plan_ms), plan_ms)
+        return EpisodeResult("a", 0, 0, success, 3, cleared, dropped, len(plan_ms), plan_ms, float(cleared))
 
     score = AgentScore.of([episode(True, 3, 0, (10.0, 20.0)), episode(False, 1, 1, (30.0,))])
     assert score.n == 2 and score.success.rate == 0.5
     assert score.objects_cleared == pytest.approx(4 / 6) and score.dropped == pytest.approx(1 / 6)
     assert (score.plan_ms.p50, score.plan_ms.p95) == pytest.approx((20.0, 29.0))
+    assert score.returns == Returns(2.0, pytest.approx(2 - 1.96), pytest.approx(2 + 1.96))  # std sqrt(2) of two
+    old = EpisodeResult("a", 0, 0, True, 3, 3, 0, 1, (1.0,))  # kept before returns were
+    assert AgentScore.of([old, episode(True, 3, 0, (1.0,))]).returns is None
 
 
 def test_the_budget_ends_an_episode() -> None:
