@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from agents import arguments
-from worldmodel.errors import ConfigError, WorldModelError
+from worldmodel.errors import ConfigError, MissingExtraError, WorldModelError
 
 if TYPE_CHECKING:
     import gymnasium
@@ -62,7 +62,10 @@ def run(command: arguments.Command) -> int:
 
 
 def make_env(config: EnvConfig, **overrides: Any) -> gymnasium.Env:
-    """The environment of a configuration, `overrides` over its keyword arguments. ConfigError when it cannot be made."""
+    """The environment of a configuration, `overrides` over its keyword arguments, by whomever it was written.
+
+    Raises ConfigError when it cannot be made, MissingExtraError when the package that has it is not installed.
+    """
     from agents import gl
 
     gl.require_context()
@@ -70,12 +73,18 @@ def make_env(config: EnvConfig, **overrides: Any) -> gymnasium.Env:
 
     import envs
 
-    assert envs.TABLE_CLEAR  # importing it registered the ids
+    kwargs = {**config.kwargs, **overrides}
+    if envs.counts_steps(config.id) and "max_sweeps" in kwargs:
+        kwargs["max_steps"] = kwargs.pop("max_sweeps")  # an evaluation's budget, by the name that it has there
     try:
-        return gymnasium.make(config.id, disable_env_checker=True, **{**config.kwargs, **overrides})
+        return envs.make(config.id, **kwargs)
     # Gymnasium's own complaints, an unknown keyword argument, or a value that the environment refuses.
     except (gymnasium.error.Error, TypeError, ValueError) as error:
         raise ConfigError(f"env {config.id!r} cannot be made: {error}") from error
+    except ModuleNotFoundError as error:
+        missing = error.name or config.id.partition(":")[0]
+        remedy = "pip install 'worldmodel[worlds]', or the package that has it"
+        raise MissingExtraError(f"env {config.id!r} needs the module {missing}, which is not installed: {remedy}") from error
 
 
 def _last_words(text: str, debug: bool) -> None:
