@@ -23,11 +23,13 @@ class TableObject:
     """[kg]"""
     rgb: np.ndarray
     """(3,) in [0, 1]."""
+    colour: str = ""
+    """Name of its colour; empty for that of its slot."""
 
     @property
     def name(self) -> str:
         """Such as "red cup"."""
-        return f"{HUE_NAMES[self.slot]} {self.shape.name}"
+        return f"{self.colour or HUE_NAMES[self.slot]} {self.shape.name}"
 
     @property
     def radius(self) -> float:

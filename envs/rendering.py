@@ -18,18 +18,18 @@ FILM_SIZE = (480, 640)
 
 
 class Camera:
-    """A fixed camera that returns square uint8 pictures."""
+    """A camera that returns uint8 pictures."""
 
-    def __init__(self, model: mujoco.MjModel, camera: str, size: int) -> None:
-        self.camera, self.size = camera, size
-        self._renderer = mujoco.Renderer(model, size * SUPERSAMPLE, size * SUPERSAMPLE)
-        for flag in (mujoco.mjtRndFlag.mjRND_SHADOW, mujoco.mjtRndFlag.mjRND_REFLECTION, mujoco.mjtRndFlag.mjRND_SKYBOX):
-            self._renderer.scene.flags[int(flag)] = 0
-        self.renderer_name = _gl_renderer_name()
+    def __init__(self, model: mujoco.MjModel, camera: str, size: int | tuple[int, int]) -> None:
+        """`size` is the side of a square, or (height, width) [px]."""
+        self.camera = camera
+        self.size = (size, size) if isinstance(size, int) else size
+        self._renderer = make_renderer(model, self.size[0] * SUPERSAMPLE, self.size[1] * SUPERSAMPLE)
+        self.renderer_name = gl_renderer_name()
         self._closed = False
 
     def render(self, data: mujoco.MjData) -> np.ndarray:
-        """A picture (size, size, 3) uint8 of the scene."""
+        """A picture (height, width, 3) uint8 of the scene."""
         self._renderer.update_scene(data, self.camera)
         fine = self._renderer.render()
         rows = fine[0::2].astype(np.uint16) + fine[1::2]
@@ -70,7 +70,15 @@ class FilmCamera:
             self._renderer = None
 
 
-def _gl_renderer_name() -> str:
+def make_renderer(model: mujoco.MjModel, height: int, width: int) -> mujoco.Renderer:
+    """A renderer without what is slow."""
+    renderer = mujoco.Renderer(model, height, width)
+    for flag in (mujoco.mjtRndFlag.mjRND_SHADOW, mujoco.mjtRndFlag.mjRND_REFLECTION, mujoco.mjtRndFlag.mjRND_SKYBOX):
+        renderer.scene.flags[int(flag)] = 0
+    return renderer
+
+
+def gl_renderer_name() -> str:
     """The current context's GL_RENDERER, or the name of the GL backend where the GL library cannot be asked."""
     try:
         from OpenGL import GL

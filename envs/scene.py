@@ -25,6 +25,9 @@ CAMERA_POS = (0.04, 0.07, 0.80)
 CAMERA_HALF_VIEW = 0.42
 """Half of what the overhead camera sees on the plane of the table's top [m]."""
 
+SIDE_EYE = (0.86, -0.10, 0.56)
+"""Where the side camera stands: across the table from the robot, and looks down at it [m]."""
+
 # Collision bits: objects meet everything, the tool meets objects and furniture, furniture does not meet furniture.
 FURNITURE, OBJECT, TOOL = 1, 2, 4
 
@@ -47,7 +50,7 @@ class ObjectShape:
     """Brightness of that disc relative to the object: an opening is dark, a lid is bright."""
 
 
-CYLINDER, BOX = mujoco.mjtGeom.mjGEOM_CYLINDER, mujoco.mjtGeom.mjGEOM_BOX
+CYLINDER, BOX, ELLIPSOID = mujoco.mjtGeom.mjGEOM_CYLINDER, mujoco.mjtGeom.mjGEOM_BOX, mujoco.mjtGeom.mjGEOM_ELLIPSOID
 SHAPES = (
     ObjectShape("cup", CYLINDER, (0.029, 0.034, 0.0), (0.035, 0.042, 0.0), (0.12, 0.25), mouth=0.75, mouth_shade=0.35),
     ObjectShape("can", CYLINDER, (0.025, 0.045, 0.0), (0.030, 0.055, 0.0), (0.15, 0.35), mouth=0.85, mouth_shade=1.8),
@@ -137,14 +140,18 @@ def _add_cameras_and_lights(world: mujoco.MjsBody) -> None:
     world.add_camera(name="overhead", pos=CAMERA_POS, quat=[1, 0, 0, 0], fovy=np.rad2deg(fovy))
     eye, target = (1.05, -0.85, 1.25), (-0.07, 0.06, 0.10)
     world.add_camera(name="film", pos=eye, fovy=42, quat=_look_at(eye, target))
+    eye, target = SIDE_EYE, (-0.04, 0.09, 0.03)
+    world.add_camera(name="side", pos=eye, fovy=44, quat=_look_at(eye, target))
     world.add_light(name="lamp", pos=[0.4, -0.5, 1.6], dir=[-0.25, 0.3, -1], diffuse=[0.45, 0.45, 0.45], castshadow=True)
 
 
-def _look_at(eye: tuple[float, float, float], target: tuple[float, float, float]) -> np.ndarray:
-    """Quaternion of a camera at `eye` that looks at `target` with z up."""
+def _look_at(
+    eye: tuple[float, float, float], target: tuple[float, float, float], up: tuple[float, float, float] = (0.0, 0.0, 1.0)
+) -> np.ndarray:
+    """Quaternion of a camera at `eye` that looks at `target` with z, or another axis, up."""
     back = np.array(eye) - np.array(target)
     back /= np.linalg.norm(back)
-    right = np.cross([0.0, 0.0, 1.0], back)
+    right = np.cross(up, back)
     right /= np.linalg.norm(right)
     rotation = np.stack([right, np.cross(back, right), back], axis=1)
     quat = np.zeros(4)
@@ -166,7 +173,8 @@ def shape_slot(model: mujoco.MjModel, slot: int, shape: ObjectShape, half: np.nd
     else:
         radius, z = float(np.min(half[:2])), half[2]
         x2, y2, z2 = (2 * half) ** 2
-        inertia = (mass * (y2 + z2) / 12, mass * (x2 + z2) / 12, mass * (x2 + y2) / 12)
+        share = 20 if shape.geom == ELLIPSOID else 12
+        inertia = (mass * (y2 + z2) / share, mass * (x2 + z2) / share, mass * (x2 + y2) / share)
     model.body_mass[body] = mass
     model.body_inertia[body] = inertia
     model.geom_size[mouth] = (max(shape.mouth * radius, 1e-4), 0.001, 0)
@@ -180,6 +188,18 @@ def paint_slot(model: mujoco.MjModel, slot: int, rgb: np.ndarray) -> None:
     shade = model.geom_rgba[mouth, :3].max() / max(model.geom_rgba[geom, :3].max(), 1e-6)
     model.geom_rgba[geom, :3] = rgb
     model.geom_rgba[mouth, :3] = np.clip(rgb * shade, 0, 1)
+
+
+def add_wrist_camera(spec: mujoco.MjSpec) -> None:
+    """Add the camera that rides on the robot's flange, beside the tool, and looks along it at the table."""
+    flange = spec.body("flange")
+    if flange is not None:  # z points down at the work
+        eye = (
+            0.0,
+            -0.11,
+            -0.045,
+        )  # off the tool's thin side: the paddle, or both fingers, stand across the picture
+        flange.add_camera(name="wrist", pos=eye, fovy=75, quat=_look_at(eye, (0.0, 0.02, 0.14), (0.0, 1.0, 0.0)))
 
 
 def park_slot(model: mujoco.MjModel, slot: int) -> None:

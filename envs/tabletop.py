@@ -3,31 +3,32 @@
 from __future__ import annotations
 
 import copy
-import difflib
-from collections.abc import Iterable
+import functools
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, cast
 
 import gymnasium as gym
 import mujoco
 import numpy as np
 from gymnasium.error import InvalidAction
-from gymnasium.spaces import Box, Dict
+from gymnasium.spaces import Box
 
 from envs.arm import ROBOTS
 from envs.controls import CONTROLS
 from envs.controls.base import Outcome
 from envs.motion import Stage, run
+from envs.names import require_known
 from envs.objects import TableObject
-from envs.rendering import Camera, FilmCamera
+from envs.rendering import FilmCamera
 from envs.scene import FLOOR_Z, MAX_OBJECTS, paint_slot
+from envs.sensors import Sensors, SensorsConfig
 from envs.tasks import TASKS
 from envs.tasks.base import Status, Verdict
-from envs.tools import TOOLS
+from envs.variations import Variations, VariationsConfig
 from envs.world import World
 
 PROPRIO_NAMES = ("tool_x [m]", "tool_y [m]", "tool_z [m]", "cos_yaw", "sin_yaw", "peak_force [100 N]")
 STATE_PER_SLOT = ("present", "x [m]", "y [m]", "z [m]", "qw", "qx", "qy", "qz")
-STATE_BOUND = 10.0
 
 
 class TabletopEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
@@ -57,18 +58,25 @@ class TabletopEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
         task: str = "clear",
         control_mode: str | None = None,
         max_steps: int | None = None,
+        observations: Sequence[str] | None = None,
+        cameras: Mapping[str, int | tuple[int, int]] | None = None,
+        variations: Mapping[str, Any] | VariationsConfig | None = None,
     ) -> None:
         """Build the scene.
 
         `num_objects` is a number or an inclusive range; it, `control_mode` and `max_steps` (or `max_sweeps`, the same by its
         older name) are the task's own unless given. With `film_every` = k > 0, `info["film"]` holds a picture of every k-th
-        controller tick (20 ms) of the last action. ValueError names a wrong argument.
+        controller tick (20 ms) of the last action.
+
+        `observations` names what is observed (`envs.sensors`); `cameras` gives a camera's size where it is not `image_size`,
+        {"side": 96, "wrist": (64, 96)}; `variations` says what differs between episodes besides the task (`envs.variations`),
+        {"factors": ["light", "camera"], "split": "train"}. ValueError names a wrong argument.
         """
-        _require_known("robot", robot, ROBOTS)
-        _require_known("task", task, TASKS)
+        require_known("robot", robot, ROBOTS)
+        require_known("task", task, TASKS)
         self.task = TASKS[task]()
         control_mode = next(iter(self.task.budgets)) if control_mode is None else control_mode
-        _require_known(f"control_mode of task {task!r}", control_mode, self.task.budgets)
+        require_known(f"control_mode of task {task!r}", control_mode, self.task.budgets)
         budget = (
             max_steps if max_steps is not None else max_sweeps if max_sweeps is not None else self.task.budgets[control_mode]
         )
@@ -78,8 +86,7 @@ class TabletopEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
             raise ValueError(f"num_objects must lie in 1..{MAX_OBJECTS}, got {num_objects}")
         if render_mode not in (None, "rgb_array"):
             raise ValueError(f"unknown render_mode {render_mode!r}; available: rgb_array")
-        if image_size < 8 or image_size > 480:
-            raise ValueError(f"image_size must lie in 8..480, got {image_size}")
+        sensors = SensorsConfig.of(observations, cameras, image_size)
         if not isinstance(budget, int) or budget < 1:
             name = "max_steps" if max_steps is not None else "max_sweeps"
             raise ValueError(f"{name} must be a whole number of at least 1, got {budget!r}")
@@ -88,16 +95,18 @@ class TabletopEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
         self.robot_name, self.object_range, self.image_size, self.max_steps = robot, (low, high), image_size, budget
         self.render_mode, self.film_every = render_mode, film_every
 
-        tool, make_control = CONTROLS[control_mode]
-        self.robot = ROBOTS[robot](TOOLS[tool]())
-        self.world = World(self.robot, [self.task.add_to])
-        self.control = make_control(self.world)
+        make_tool, make_control = CONTROLS[control_mode]
+        self.robot = ROBOTS[robot](make_tool())
+        self.variations = Variations(VariationsConfig.of(variations, delay=not make_control.is_skill))
+        self.task.alter = self.variations.alter
+        self.world = World(self.robot, [self.task.add_to, self.variations.add_to])
+        self.control = make_control(self.world, self.task.surface)
         self.model, self.skill = self.world.model, cast(Any, self.control.motion)
-        self.overhead = Camera(self.model, "overhead", image_size)
+        self.sensors = Sensors(self.model, sensors, {"proprio": self._proprio_names(), "state": self._state_names()})
         self.film_camera = FilmCamera(self.model)
         unit = np.ones(len(self.control.names), np.float32)
         self.action_space = Box(-unit, unit, dtype=np.float32)
-        self.observation_space = self._observation_space()  # pyright: ignore[reportAttributeAccessIssue]
+        self.observation_space = self.sensors.space  # pyright: ignore[reportAttributeAccessIssue]
         self.steps = 0
         self.peak_force = 0.0
 
@@ -106,20 +115,27 @@ class TabletopEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Draw and place a new episode; `options={"goal": True}` places it as the task wants it to end."""
+        """Draw and place a new episode; `options={"goal": True}` places it as the task wants it to end.
+
+        With `options={"variation_seed": k}` the factors of variation come from k instead of from the environment's seed.
+        """
         super().reset(seed=seed)
         rng = self.np_random
-        unknown = set(options or {}) - {"goal"}
-        if unknown:
-            raise ValueError(f"unknown reset options {sorted(unknown)}; available: goal")
-        draw = self.task.goal if (options or {}).get("goal") else self.task.start
+        options = options or {}
+        for name in options:
+            require_known("reset options", name, ("goal", "variation_seed"))
+        self.variations.begin(self.model, rng, options.get("variation_seed"))
+        draw = self.task.goal if options.get("goal") else self.task.start
         layout = draw(int(rng.integers(self.object_range[0], self.object_range[1] + 1)), rng)
-        self.world.place(layout.objects, layout.poses, self.control.motion, self.control.start)
+        footprints = [(pose[:2], thing.radius) for thing, pose in zip(layout.objects, layout.poses, strict=True)]
+        furnish = functools.partial(self.variations.stand, self.model, self.data, footprints)
+        self.world.place(layout.objects, layout.poses, self.control.motion, self.control.start, furnish)
         self.task.begin(self.world)
         self.control.begin()
         self.steps, self.peak_force = 0, 0.0
         verdict = self.task.judge(self.world, self.statuses())
-        return self._observe(), self._info(verdict, None, [])
+        self.sensors.rest()
+        return self.observe(), self._info(verdict, None, []) | self._variation()
 
     def step(self, action: np.ndarray) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
         """Carry out one action and look again."""
@@ -133,16 +149,20 @@ class TabletopEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
 
         def record(_: Stage) -> None:
             nonlocal ticks
-            if ticks % self.film_every == 0:
+            if self.sensors.watches_touch:
+                self.sensors.feel(self.data)
+            if self.film_every and ticks % self.film_every == 0:
                 film.append(self.film_camera.render(self.data))
             ticks += 1
 
-        outcome = run(self.model, self.data, self.control.act(action), record if self.film_every else None)
+        self.sensors.rest()
+        watch = record if self.film_every or self.sensors.watches_touch else None
+        outcome = run(self.model, self.data, self.control.act(self.variations.late(action)), watch)
         self.steps += 1
         self.peak_force = outcome.peak_force
         verdict = self.task.judge(self.world, before)
         truncated = not verdict.over and self.steps >= self.max_steps
-        return self._observe(), verdict.reward, verdict.over, truncated, self._info(verdict, outcome, film)
+        return self.observe(), verdict.reward, verdict.over, truncated, self._info(verdict, outcome, film)
 
     def render(self) -> np.ndarray | None:
         """A film-quality picture (480, 640, 3) of the scene as it stands."""
@@ -150,7 +170,7 @@ class TabletopEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
 
     def close(self) -> None:
         """Free the renderers; closing twice is harmless."""
-        self.overhead.close()
+        self.sensors.close()
         self.film_camera.close()
 
     # ---- what agents, recorders and manifests ask ----
@@ -161,14 +181,15 @@ class TabletopEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
         kwargs = {"robot": self.robot_name, "num_objects": list(self.object_range), "image_size": self.image_size}
         kwargs |= {"control_mode": self.control.name} if self.control.name != default else {}
         kwargs |= {"max_sweeps" if self.control.name == "sweep" else "max_steps": self.max_steps}
+        kwargs |= self.sensors.config.kwargs(self.image_size) | self.variations.config.kwargs()
         return {
             "env_id": self.task.env_id,
             "env_kwargs": kwargs,
-            "sensors": self._describe_sensors(),
+            "sensors": self.sensors.describe(),
             "action": self.control.describe(),
             "control_mode": self.control.name,
             "robot": self.robot_name,
-            "renderer": self.overhead.renderer_name,
+            "renderer": self.sensors.renderer_name,
         }
 
     def expert_action(self, rng: np.random.Generator) -> np.ndarray:
@@ -203,7 +224,7 @@ class TabletopEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
                 world.objects = [thing for thing in objects if thing.slot != slot]
             mujoco.mj_kinematics(self.model, self.data)
             mujoco.mj_camlight(self.model, self.data)
-            return self._observe()
+            return self.observe()
         finally:
             world.data, world.objects, self.model.opt.enableflags = data, objects, flags
             self.model.geom_rgba[:] = colours
@@ -244,39 +265,23 @@ class TabletopEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
         """(slots,) int64 `Status` of each object."""
         return self.task.statuses(self.world)
 
-    # ---- sensors: what is observed; only these three methods know ----
+    # ---- what is observed ----
 
-    def _observation_space(self) -> Dict:
-        size = self.image_size
-        proprio = np.full(len(self._proprio_names()), STATE_BOUND, np.float32)
-        state = np.full(len(self._state_names()), STATE_BOUND, np.float32)
-        return Dict(
-            pixels=Box(0, 255, (size, size, 3), np.uint8),
-            proprio=Box(-proprio, proprio, dtype=np.float32),
-            state=Box(-state, state, dtype=np.float32),
-        )
+    def observe(self) -> dict[str, np.ndarray]:
+        """The observation of the world as it stands."""
+        vectors = {"proprio": self._proprio, "state": self._state}
+        return self.sensors.observe(self.data, vectors, functools.partial(self.variations.blur, frame=self.steps))
 
-    def _observe(self) -> dict[str, np.ndarray]:
+    def _proprio(self) -> np.ndarray:
         position, rotation = self.world.tool_position, self.data.site_xmat[self.world.tool]
-        proprio = [*position, rotation[0], rotation[3], self.peak_force / 100, *self.control.proprio()]
+        return np.array([*position, rotation[0], rotation[3], self.peak_force / 100, *self.control.proprio()], np.float32)
+
+    def _state(self) -> np.ndarray:
         slots = np.zeros((MAX_OBJECTS, len(STATE_PER_SLOT)), np.float32)
         for thing in self.objects:
             slots[thing.slot, 0] = 1
             slots[thing.slot, 1:] = self.world.poses[thing.slot]
-        state = np.concatenate([slots.reshape(-1), self.task.state(self.world)], dtype=np.float32)
-        return {
-            "pixels": self.overhead.render(self.data),
-            "proprio": np.clip(np.array(proprio, np.float32), -STATE_BOUND, STATE_BOUND),
-            "state": np.clip(state, -STATE_BOUND, STATE_BOUND),
-        }
-
-    def _describe_sensors(self) -> dict[str, Any]:
-        size, proprio, state = self.image_size, self._proprio_names(), self._state_names()
-        return {
-            "pixels": {"shape": [size, size, 3], "dtype": "uint8", "kind": "image", "camera": "overhead"},
-            "proprio": {"shape": [len(proprio)], "dtype": "float32", "kind": "vector", "names": proprio},
-            "state": {"shape": [len(state)], "dtype": "float32", "kind": "vector", "names": state, "privileged": True},
-        }
+        return np.concatenate([slots.reshape(-1), self.task.state(self.world)], dtype=np.float32)
 
     def _proprio_names(self) -> list[str]:
         return [*PROPRIO_NAMES, *self.control.proprio_names]
@@ -285,6 +290,9 @@ class TabletopEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
         return [*(f"object{slot}/{name}" for slot in range(MAX_OBJECTS) for name in STATE_PER_SLOT), *self.task.state_names]
 
     # ---- inside ----
+
+    def _variation(self) -> dict[str, Any]:
+        return {"variation": self.variations.values} if self.variations.values else {}
 
     def _info(self, verdict: Verdict, outcome: Outcome | None, film: list[np.ndarray]) -> dict[str, Any]:
         statuses = self.statuses()
@@ -303,10 +311,3 @@ class TabletopEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
         if self.film_every:
             info["film"] = film
         return info
-
-
-def _require_known(what: str, name: str, known: Iterable[str]) -> None:
-    if name not in known:
-        near = difflib.get_close_matches(str(name), list(known), 1)
-        hint = f". Did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"unknown {what} {name!r}; available: {', '.join(sorted(known))}{hint}")

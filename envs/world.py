@@ -10,7 +10,7 @@ import numpy as np
 from envs.arm import Robot
 from envs.motion import Motion
 from envs.objects import TableObject
-from envs.scene import FLOOR_Z, MAX_OBJECTS, OBJECT, build_spec, park_slot, shape_slot
+from envs.scene import FLOOR_Z, MAX_OBJECTS, OBJECT, add_wrist_camera, build_spec, park_slot, shape_slot
 
 Part = Callable[[mujoco.MjSpec], None]
 """Adds something to the scene before it is compiled: a task's marks or furniture, more cameras."""
@@ -25,6 +25,7 @@ class World:
         for part in parts:
             part(spec)
         robot.add_to(spec)
+        add_wrist_camera(spec)
         self.model: mujoco.MjModel = spec.compile()
         self.data = mujoco.MjData(self.model)
         self.objects: list[TableObject] = []
@@ -60,8 +61,18 @@ class World:
         _, _, x, y = self.poses[slot, 3:]
         return bool(abs(1 - 2 * (x**2 + y**2)) > 0.9)  # cosine of its tilt
 
-    def place(self, objects: list[TableObject], poses: np.ndarray, motion: Motion, start: np.ndarray) -> None:
-        """Put the objects at poses (n, 4): x, y, z [m], yaw; the joints at `start` (J,); and let everything come to rest."""
+    def place(
+        self,
+        objects: list[TableObject],
+        poses: np.ndarray,
+        motion: Motion,
+        start: np.ndarray,
+        furnish: Callable[[], None] | None = None,
+    ) -> None:
+        """Put the objects at poses (n, 4): x, y, z [m], yaw; the joints at `start` (J,); and let everything come to rest.
+
+        `furnish` places what else there is, when the objects stand.
+        """
         self.objects = objects
         mujoco.mj_resetData(self.model, self.data)
         self.data.qpos[motion.qpos] = start
@@ -74,6 +85,8 @@ class World:
         for thing, pose in zip(objects, poses, strict=True):
             shape_slot(self.model, thing.slot, thing.shape, thing.half, thing.mass, thing.rgb)
             self.set_slot(thing.slot, present=True, pose=pose)
+        if furnish is not None:
+            furnish()
         mujoco.mj_setConst(self.model, mujoco.MjData(self.model))
         mujoco.mj_forward(self.model, self.data)
         motion.settle(self.data, start)

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from envs.motion import Motion, Stage
+from envs.pick_place import Surface
 from envs.world import World
 
 
@@ -32,13 +33,16 @@ class Control(ABC):
     """Such as sweep."""
     names: tuple[str, ...]
     """One name an element of an action, with the unit of its full scale where it has one."""
+    is_skill: ClassVar[bool] = True
+    """An action is a whole skill that begins and ends at rest: one that comes later is the same."""
     proprio_names: tuple[str, ...] = ()
     """What the mode adds to the sense of its own body, with units in brackets."""
     motion: Motion
     """What moves the joints."""
 
-    def __init__(self, world: World) -> None:
-        self.world = world
+    def __init__(self, world: World, surface: Surface) -> None:
+        """`surface` says how high at (x, y) the thing is on which an object is put down [m]: the task's."""
+        self.world, self.surface = world, surface
 
     @property
     def start(self) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import mujoco
 import numpy as np
 
-from envs.objects import TableObject
+from envs.objects import TableObject, draw_objects
 from envs.scene import BIN_DEPTH, BIN_FLOOR_Z, FLOOR_Z, MAX_OBJECTS, TABLE_HALF
 from envs.world import World
 
@@ -69,6 +69,9 @@ class Task(ABC):
     state_names: tuple[str, ...] = ()
     """Elements that the task adds to the privileged state, with units in brackets."""
 
+    alter: Callable[[list[TableObject]], list[TableObject]] | None = None
+    """Makes the drawn objects what this episode's variations have them be."""
+
     @abstractmethod
     def start(self, num_objects: int, rng: np.random.Generator) -> Layout:
         """Draw an episode: its objects, where they stand, and what is asked of them."""
@@ -88,6 +91,11 @@ class Task(ABC):
     @abstractmethod
     def aimed(self, world: World, control: Control, rng: np.random.Generator) -> np.ndarray:
         """A noisy action (A,) that is likely to move something; any random one when there is nothing to move."""
+
+    def draw_objects(self, num_objects: int, rng: np.random.Generator) -> list[TableObject]:
+        """`envs.objects.draw_objects`, as this episode varies them."""
+        objects = draw_objects(num_objects, rng)
+        return objects if self.alter is None else self.alter(objects)
 
     def add_to(self, spec: mujoco.MjSpec) -> None:  # noqa: B027
         """Add what the task needs to the scene: marks, furniture. Nothing by default."""
@@ -111,13 +119,16 @@ class Task(ABC):
             result[thing.slot] = self.classify(poses[thing.slot, :3])
         return result
 
-    def on_table(self, world: World) -> list[tuple[np.ndarray, float]]:
-        """(x, y) [m] and footprint radius [m] of every object on the table; one that has tipped over takes more room."""
+    def on_table(self, world: World, among: np.ndarray | None = None) -> list[tuple[np.ndarray, float]]:
+        """(x, y) [m] and footprint radius [m] of the objects on the table; one that has tipped over takes more room.
+
+        `among` (slots,) leaves out those where it is false.
+        """
         statuses, poses = self.statuses(world), world.poses
         return [
             (poses[o.slot, :2].copy(), o.radius if world.is_upright(o.slot) else max(o.radius, o.height))
             for o in world.objects
-            if statuses[o.slot] == Status.TABLE
+            if statuses[o.slot] == Status.TABLE and (among is None or among[o.slot])
         ]
 
     def state(self, world: World) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 from envs import experts
 from envs.controls.base import Control
 from envs.controls.sweep import to_unit
-from envs.objects import TableObject, draw_objects
+from envs.objects import TableObject
 from envs.scene import BIN_DEPTH, BIN_FLOOR_Z, TABLE_HALF
 from envs.tasks.base import Layout, Status, Task, Verdict
 from envs.world import World
@@ -35,12 +35,12 @@ class TableClear(Task):
 
     def start(self, num_objects: int, rng: np.random.Generator) -> Layout:
         """See `Task.start`."""
-        objects = draw_objects(num_objects, rng)
+        objects = self.draw_objects(num_objects, rng)
         return Layout(objects, start_layout(objects, rng))
 
     def goal(self, num_objects: int, rng: np.random.Generator) -> Layout:
         """See `Task.goal`."""
-        objects = draw_objects(num_objects, rng)
+        objects = self.draw_objects(num_objects, rng)
         return Layout(objects, goal_layout(objects, rng))
 
     def judge(self, world: World, before: np.ndarray) -> Verdict:
