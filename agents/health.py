@@ -66,11 +66,12 @@ class HealthReport:
 def health_of(run: Run, recordings: Recordings, generator: torch.Generator, calibration: AnyWindows) -> HealthReport:
     """Everything, on validation episodes; `calibration` are the windows that surprise is calibrated on.
 
-    Raises CheckpointError for a run without heads.
+    Of several embodiments, the first one is looked at. Raises CheckpointError for a run without heads.
     """
     if run.heads is None:
         raise CheckpointError(f"{run.directory} has no heads yet; finish its training first")
     model, head = run.model, run.heads.progress
+    model.embody(0)
     drifting = draw(longest_windows(recordings), NUM_WINDOWS, generator)
     drift = horizon_errors(model, drifting, head)
 
@@ -102,13 +103,13 @@ def longest_windows(recordings: Recordings) -> AnyWindows:
     found: AnyWindows | None = None
     for num_actions in range(MAX_HORIZON, 0, -1):
         try:
-            windows = recordings.windows(num_actions + 1, "val", stride=1)
+            windows = recordings.windows(num_actions + 1, "val", stride=1, embodiment=0)
         except DataError:
             continue  # the episodes are shorter
         if windows.num_windows >= ENOUGH_WINDOWS:
             return windows
         found = found or windows
-    return found if found is not None else recordings.windows(2, "val", stride=1)
+    return found if found is not None else recordings.windows(2, "val", stride=1, embodiment=0)
 
 
 def draw(windows: AnyWindows, num: int, generator: torch.Generator) -> Window:
@@ -120,7 +121,8 @@ def draw(windows: AnyWindows, num: int, generator: torch.Generator) -> Window:
 def latents_of(run: Run, episode: Episode) -> torch.Tensor:
     """Latents (T, K, D) of a whole episode, as the model sees it."""
     # copies, because episodes read from disk may not be written to
-    obs = {key: torch.from_numpy(np.array(episode.observations[key]))[None] for key in run.model.config.sensors}
+    sensors = [key for key in run.model.config.sensors if key in episode.observations]
+    obs = {key: torch.from_numpy(np.array(episode.observations[key]))[None] for key in sensors}
     return run.model.encode({key: value.to(run.device) for key, value in obs.items()})[0]
 
 

@@ -82,12 +82,17 @@ def show_run(path: Path, make_env: MakeEnv, screen: Screen) -> list[str]:
         "code": f"{manifest.commit}, " + ", ".join(f"{name} {version}" for name, version in manifest.packages.items()),
         "size": f"{sum(f.stat().st_size for f in path.glob('*.safetensors')) / 1e6:.1f} MB of weights",
     }
+    if len(run.worlds) > 1:
+        lines["embodiments"] = [f"{w.robot} ({w.action.dim} numbers an action)" for w in run.worlds]
     for name, value in lines.items():
         screen.say(f"  {name:<16}{_plain(value)}")
     for line in health_lines(path):
         screen.say(f"  {'health':<16}{line}")
     for evaluation in manifest.evaluations:
         screen.scores(evaluation)
+    if not manifest.spec.env_id or manifest.spec.env_id.startswith("imported/"):
+        screen.say("the run names no environment to compare with")
+        return []
     return misfits(manifest.spec, run.model.config.sensors, make_env)
 
 

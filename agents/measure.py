@@ -11,9 +11,10 @@ import torch
 
 from agents.experiment import ExperimentConfig
 from agents.health import health_of
-from agents.recordings import AnyWindows, Recordings, Sources, open_recordings
+from agents.recordings import AnyWindows, Recordings, open_recordings
 from agents.report import imagine_strips, save_diagnostics, save_strips
 from agents.runs import Run, load_run
+from agents.sources import Sources
 from agents.stages import require_same_data
 from worldmodel.diagnostics import probe
 from worldmodel.errors import CheckpointError, ConfigError, DataError
@@ -58,16 +59,18 @@ def measure(config: ExperimentConfig, data: Sources, run_dir: Path, progress: Pr
     progress.update(2, 3, measuring="pictures")
 
     # what it looks like
-    strips = imagine_strips(
-        run.model,
-        run.heads.picture.draw,
-        recordings.validation_episodes(NUM_STRIPS, horizon),
-        horizon=horizon,
-        sensors=run.model.config.sensors,
-        picture=run.model.picture,
-        device=run.device,
-    )
-    save_strips(run_dir, strips, recordings.spec.action)
+    if run.model.encoder.image is not None:
+        run.model.embody(0)
+        strips = imagine_strips(
+            run.model,
+            run.heads.picture.draw,
+            recordings.validation_episodes(NUM_STRIPS, horizon),
+            horizon=horizon,
+            sensors=tuple(key for key in run.model.config.sensors if key in run.manifest.spec.sensors),
+            picture=run.model.picture,
+            device=run.device,
+        )
+        save_strips(run_dir, strips, recordings.spec.action)
     measures: dict[str, float | str] = {"parameters": run.model.num_parameters, **health.measures}
     if config.measure.num_probe_frames > 0:
         measures |= probe_of_many(run, config, recordings, windows, horizon, num_frames, progress)
@@ -115,12 +118,15 @@ def probe_of_many(
 
 
 def longest_windows(recordings: Recordings, horizon: int) -> tuple[AnyWindows, int]:
-    """Labelled validation windows of `horizon` actions, or of the most that the episodes have, and how many that are."""
+    """Labelled validation windows of `horizon` actions, or of the most that the episodes have, and how many that are.
+
+    Of the first embodiment, where there are several.
+    """
     if recordings.config.val_fraction <= 0:
         raise ConfigError("data.val_fraction is 0: a model is measured on episodes that it was not trained on; raise it")
     for actions in range(horizon, 1, -1):
         try:
-            return recordings.windows(actions + 1, "val", stride=1), actions
+            return recordings.windows(actions + 1, "val", stride=1, embodiment=0), actions
         except DataError:
             continue  # the episodes are shorter
-    return recordings.windows(2, "val", stride=1), 1
+    return recordings.windows(2, "val", stride=1, embodiment=0), 1

@@ -58,7 +58,10 @@ class MPCAgent:
 
     `sensors`, `context_length`, `action_block` and how pictures are made to fit (`prepare`) come from the manifest: they are
     what the model was trained with. An action of the model is `action_block` actions of the world, done one by one before
-    the next decision. `decision_seconds` bounds the time of one decision (the planner stops early and answers with the best
+    the next decision. Each frame is encoded once, when it is new, with the `tubelet` - 1 before it that its latent depends on;
+    what stays of it is its latent.
+
+    `decision_seconds` bounds the time of one decision (the planner stops early and answers with the best
     so far); None lets it finish.
     """
 
@@ -71,15 +74,18 @@ class MPCAgent:
         sensors: Sequence[str],
         context_length: int = 1,
         action_block: int = 1,
+        tubelet: int = 1,
         prepare: Prepare | None = None,
         decision_seconds: float | None = None,
         device: torch.device | str = "cpu",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        if context_length < 1 or action_block < 1:
-            raise ConfigError(f"context_length is {context_length} and action_block is {action_block}; expected at least 1")
+        if min(context_length, action_block, tubelet) < 1:
+            given = f"context_length is {context_length}, action_block is {action_block} and tubelet is {tubelet}"
+            raise ConfigError(f"{given}; expected at least 1")
         self.model, self.planner, self.cost = model, planner, cost
         self.sensors, self.context_length, self.action_block = tuple(sensors), context_length, action_block
+        self.tubelet = tubelet
         self.prepare = prepare or (lambda frames: frames)
         self.decision_seconds, self.device, self.clock = decision_seconds, torch.device(device), clock
         self.minds: list[_Mind] = []
@@ -123,7 +129,7 @@ class MPCAgent:
         """Plan the next block of the environments `rows`, all of them at once."""
         begun = self.clock()
         minds = [self.minds[index] for index in rows]
-        context = self.model.encode(self._observed(minds, observations))  # (B, T, K, D)
+        context = self._look(minds, observations)  # (B, T, K, D)
         plan = self.planner.plan(
             self._remembering(minds, context.shape[1]),
             context,
@@ -151,16 +157,24 @@ class MPCAgent:
         past = np.stack([np.stack(mind.done[-(num_frames - 1) :]) for mind in minds])  # (B, T - 1, action_block * A)
         return Remembering(self.model, torch.from_numpy(past).to(self.device))
 
+    def _look(self, minds: Sequence[_Mind], observations: Mapping[str, np.ndarray]) -> Latent:
+        """Latents of the newest frames (B, T, K, D), of as many as every environment has seen, at most the context."""
+        newest = self.model.encode(self._observed(minds, observations))[:, -1]  # (B, K, D)
+        for mind, z in zip(minds, newest, strict=True):
+            mind.latents.append(z)
+            del mind.latents[: -self.context_length]
+        length = min(len(mind.latents) for mind in minds)
+        return torch.stack([torch.stack(mind.latents[-length:]) for mind in minds])
+
     def _observed(self, minds: Sequence[_Mind], observations: Mapping[str, np.ndarray]) -> Observation:
-        """The newest frames as tensors (B, T, ...), with as many frames as every environment has seen, at most the context."""
+        """What the newest latent depends on, (B, tubelet, ...): the first frame stands for those before the beginning."""
         seen = self.prepare(observations)
         for index, mind in enumerate(minds):
             mind.frames.append({key: np.asarray(values[index]) for key, values in seen.items()})
-            del mind.frames[: -self.context_length]
-        length = min(len(mind.frames) for mind in minds)
+            mind.frames[:0] = mind.frames[:1] * (self.tubelet - len(mind.frames))
+            del mind.frames[: -self.tubelet]
         stacked = {
-            key: np.stack([np.stack([frame[key] for frame in mind.frames[-length:]]) for mind in minds])
-            for key in minds[0].frames[0]
+            key: np.stack([np.stack([frame[key] for frame in mind.frames]) for mind in minds]) for key in minds[0].frames[0]
         }
         return to_observation(stacked, self.sensors, self.device)
 
@@ -171,7 +185,9 @@ class _Mind:
     def __init__(self, generator: torch.Generator) -> None:
         self.generator = generator
         self.frames: list[dict[str, np.ndarray]] = []
-        """Those in which it decided, the newest last."""
+        """The last of those in which it decided, the newest last."""
+        self.latents: list[Tensor] = []
+        """(K, D) each: of those in the model's context."""
         self.done: list[np.ndarray] = []
         """(action_block * A,) each: what it decided after them."""
         self.ahead: deque[np.ndarray] = deque()

@@ -8,11 +8,8 @@ F frames   M recorded actions   k action block   A action dim
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -22,6 +19,7 @@ import torch
 from torch import Tensor
 
 from agents.experiment import DataConfig, ExperimentConfig
+from agents.sources import Part, Sources, fingerprint_of, parts_of, require_one_model, robots_of
 from worldmodel.data import (
     Batches,
     Dataset,
@@ -38,55 +36,17 @@ from worldmodel.data.format.statistics import merge
 from worldmodel.data.loading.cache import cache_bytes
 from worldmodel.data.loading.index import Split
 from worldmodel.data.loading.sampler import EpochOrder
-from worldmodel.errors import ConfigError, DataError, MismatchError
+from worldmodel.errors import DataError
 from worldmodel.framing import Framing
+from worldmodel.nn.embodied import Body
 from worldmodel.normalisation import MeanStd, normalisation_of
 from worldmodel.progress import Progress
 from worldmodel.types import Episode, WorldSpec
 
 logger = logging.getLogger(__name__)
 
-Sources = Path | Sequence[Path]
-"""A dataset, or several that are mixed; none at all when the configuration names them."""
-
-
 AnyWindows = Windows | StreamedWindows | JoinedWindows
 """Windows of one dataset from a cache or from its shards, or of several."""
-
-
-@dataclass(frozen=True)
-class Part:
-    """One dataset of a mixture."""
-
-    dataset: Dataset
-    """What was recorded."""
-    weight: float
-    """How often it is drawn from, relative to the others."""
-    embodiment: int
-    """Parts of one embodiment share batches."""
-
-
-def parts_of(data: Sources, config: DataConfig) -> tuple[Part, ...]:
-    """The datasets, opened. ConfigError unless they are named in exactly one place; MismatchError when they do not fit."""
-    paths = [data] if isinstance(data, Path) else list(data)
-    if not paths and not config.mixture:
-        raise ConfigError("no dataset is named; name one by --data, or several by --data each or by data.mixture")
-    if paths and config.mixture:
-        raise ConfigError(f"datasets are named by --data ({paths[0]}) and by data.mixture; name them in one place")
-    if config.weights and len(config.weights) != len(paths):
-        raise ConfigError(f"data.weights has {len(config.weights)} numbers; expected one for each of {len(paths)} --data")
-    if paths:
-        weights = config.weights or (1.0,) * len(paths)
-        return tuple(Part(Dataset.open(path), weight, 0) for path, weight in zip(paths, weights, strict=True))
-    return tuple(Part(Dataset.open(part.path), part.weight, part.embodiment) for part in config.mixture)
-
-
-def fingerprint_of(parts: Sequence[Part]) -> str:
-    """The dataset's own fingerprint, or one of the whole mixture."""
-    if len(parts) == 1:
-        return parts[0].dataset.fingerprint
-    content = [(part.dataset.fingerprint, part.weight, part.embodiment) for part in parts]
-    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
 def open_recordings(data: Sources, config: ExperimentConfig, progress: Progress | None = None) -> Recordings:
@@ -95,13 +55,15 @@ def open_recordings(data: Sources, config: ExperimentConfig, progress: Progress 
     Raises DataError for a damaged dataset or a cache that may not be as large as it would be, MismatchError for datasets
     that one model cannot learn from.
     """
-    parts, keys, settings = parts_of(data, config.data), tuple(config.model.sensors), config.data
-    for part in parts[1:]:
-        _require_agreement(parts[0].dataset, part.dataset, keys)
+    parts = parts_of(data, config.data, robots_of(config))
+    keys, settings = tuple(config.model.sensors), config.data
+    require_one_model(parts, config)
+    optional = config.model.encoder.sensor_dropout > 0
     directory = Path(settings.cache_dir) if settings.cache_dir is not None else None
     caches = []
     for part in parts:
-        size = cache_bytes(part.dataset, keys, settings.image_size) / 1e9
+        own = _own(keys, part.dataset.spec, optional)
+        size = cache_bytes(part.dataset, own, settings.image_size) / 1e9
         fits = size <= settings.cache_gb
         if settings.source == "cache" and not fits:
             raise DataError(
@@ -113,8 +75,8 @@ def open_recordings(data: Sources, config: ExperimentConfig, progress: Progress 
             caches.append(None)
         else:
             size_px = settings.image_size
-            caches.append(FrameCache.build(part.dataset, keys, directory, progress, image_size=size_px))
-    return Recordings(parts, tuple(caches), keys, settings)
+            caches.append(FrameCache.build(part.dataset, own, directory, progress, image_size=size_px))
+    return Recordings(parts, tuple(caches), keys, settings, optional)
 
 
 class Recordings:
@@ -122,14 +84,26 @@ class Recordings:
 
     Attributes:
         world: what was recorded, as the first dataset says it.
+        worlds: what was recorded of each embodiment, as the first of its datasets says it.
         framing: which frames of it the model sees.
         spec: the world as the model sees it.
         streamed: whether any of them is read from its shards rather than from a cache.
     """
 
-    def __init__(self, parts: Sequence[Part], caches: Sequence[FrameCache | None], keys: tuple[str, ...], config: DataConfig):
+    def __init__(
+        self,
+        parts: Sequence[Part],
+        caches: Sequence[FrameCache | None],
+        keys: tuple[str, ...],
+        config: DataConfig,
+        optional: bool = False,
+    ):
+        """`optional`: whether a dataset may lack some of the sensors `keys`."""
         self.parts, self.caches, self.keys, self.config = tuple(parts), tuple(caches), keys, config
-        self.world: WorldSpec = parts[0].dataset.spec
+        self.optional = optional
+        by_number = {part.embodiment: part.dataset.spec for part in reversed(parts)}
+        self.worlds: tuple[WorldSpec, ...] = tuple(by_number[number] for number in sorted(by_number))
+        self.world: WorldSpec = self.worlds[0]
         self.framing: Framing = config.framing
         self.spec: WorldSpec = self.framing.spec(self.world)
         self.streamed = any(cache is None for cache in caches)
@@ -154,21 +128,28 @@ class Recordings:
         """Seeds of all episodes: evaluation keeps away from them."""
         return set().union(*(part.dataset.seeds for part in self.parts))
 
-    def normalisation(self) -> dict[str, MeanStd]:
-        """Mean and standard deviation of the vectors that the model reads, and of the action, over all datasets."""
-        vectors = [key for key in self.keys if self.world.sensors[key].kind == "vector"]
-        columns = {key: sensor_columns(self.world)[key] for key in vectors} | {"action": "action"}
-        stats = [part.dataset.stats for part in self.parts]
+    def normalisation(self, embodiment: int = 0) -> dict[str, MeanStd]:
+        """Mean and standard deviation of the vectors that the model reads, and of the action, over an embodiment's datasets."""
+        world = self.worlds[embodiment]
+        vectors = [key for key in _own(self.keys, world, self.optional) if world.sensors[key].kind == "vector"]
+        columns = {key: sensor_columns(world)[key] for key in vectors} | {"action": "action"}
+        stats = [part.dataset.stats for part in self.parts if part.embodiment == embodiment]
         merged = {c: merge([s[c] for s in stats]) for c in columns.values() if all(c in s for s in stats)}
         return normalisation_of(merged, columns)
 
-    def windows(self, num_frames: int, split: Split = "train", stride: int | None = None) -> AnyWindows:
-        """Labelled windows of a split, `stride` apart, or as far apart as the configuration says."""
+    def windows(
+        self, num_frames: int, split: Split = "train", stride: int | None = None, embodiment: int | None = None
+    ) -> AnyWindows:
+        """Labelled windows of a split, `stride` apart or as the configuration says; of one embodiment, or of all."""
+        chosen = [
+            pair for pair in zip(self.parts, self.caches, strict=True) if embodiment is None or pair[0].embodiment == embodiment
+        ]
         sources = [
             self._windows(part, cache, num_frames, split, self.config.stride if stride is None else stride)
-            for part, cache in zip(self.parts, self.caches, strict=True)
+            for part, cache in chosen
         ]
-        return sources[0] if len(sources) == 1 else JoinedWindows(sources, [part.embodiment for part in self.parts])
+        numbers = [part.embodiment for part, _ in chosen]
+        return sources[0] if numbers == [0] else JoinedWindows(sources, numbers)
 
     def batches(self, num_frames: int, batch_size: int, seed: int, rank: int = 0, world_size: int = 1) -> Batches:
         """Endless batches for training; of several ranks, this one's part of each."""
@@ -181,21 +162,27 @@ class Recordings:
         mixed = MixtureSampler(windows, weights, batch_size, seed, rank=rank, world_size=world_size, orders=orders)
         return Batches(windows, mixed)
 
-    def recorded_actions(self, num: int) -> Tensor:
-        """At most `num` recorded blocks of actions (M, k * A), evenly over each dataset, from the datasets by weight."""
-        total = sum(part.weight for part in self.parts)
+    def bodies(self) -> tuple[Body, ...]:
+        """Each embodiment as the model sees it."""
+        return tuple(Body(self.framing.spec(world), self.normalisation(number)) for number, world in enumerate(self.worlds))
+
+    def recorded_actions(self, num: int, embodiment: int = 0) -> Tensor:
+        """At most `num` recorded blocks of actions (M, k * A), evenly over each dataset, from an embodiment's by weight."""
+        chosen = [pair for pair in zip(self.parts, self.caches, strict=True) if pair[0].embodiment == embodiment]
+        total = sum(part.weight for part, _ in chosen)
         banks = [
-            _blocks(part.dataset, cache, round(num * part.weight / total), self.framing.action_block)
-            for part, cache in zip(self.parts, self.caches, strict=True)
+            _blocks(part.dataset, cache, round(num * part.weight / total), self.framing.action_block) for part, cache in chosen
         ]
         return torch.from_numpy(np.concatenate(banks))
 
     def validation_episodes(self, num: int, num_actions: int) -> list[Episode]:
-        """The first `num` validation episodes in which the model sees at least so many actions, as it sees them."""
+        """The first `num` validation episodes of the first embodiment with at least so many actions, as the model sees them."""
         return list(islice(self._validation_episodes(num_actions), num))
 
     def _validation_episodes(self, num_actions: int) -> Iterator[Episode]:
         for part in self.parts:
+            if part.embodiment != 0:
+                continue
             for number, row in enumerate(part.dataset.episodes):
                 long_enough = row.length > num_actions * self.framing.frame_skip
                 if long_enough and in_validation(row.seed, self.config.val_fraction):
@@ -214,7 +201,13 @@ class Recordings:
         if cache is not None:
             return Windows(cache, num_frames, **settings)
         size, buffer = self.framing.image_size, self.config.buffer_windows
-        return StreamedWindows(part.dataset, self.keys, num_frames, image_size=size, buffer_windows=buffer, **settings)
+        own = _own(self.keys, part.dataset.spec, self.optional)
+        return StreamedWindows(part.dataset, own, num_frames, image_size=size, buffer_windows=buffer, **settings)
+
+
+def _own(keys: tuple[str, ...], spec: WorldSpec, optional: bool) -> tuple[str, ...]:
+    """Those of the sensors that a dataset has, where it may lack some; all of them where it may not."""
+    return tuple(key for key in keys if key in spec.sensors) if optional else keys
 
 
 def _order(windows: object, seed: int) -> EpochOrder | None:
@@ -235,15 +228,3 @@ def _blocks(dataset: Dataset, cache: FrameCache | None, num: int, block: int) ->
     if len(rows) > num:
         rows = rows[np.linspace(0, len(rows) - 1, num).astype(np.int64)] if num else rows[:0]
     return np.asarray(actions[rows[:, None] + np.arange(block)], np.float32).reshape(len(rows), block * actions.shape[1])
-
-
-def _require_agreement(one: Dataset, other: Dataset, keys: tuple[str, ...]) -> None:
-    """Raise MismatchError, in one line, unless one model can learn from both datasets."""
-    lines = one.spec.differences(other.spec, keys)
-    if one.fps != other.fps:
-        lines.append(f"frames per second: {one.fps:g} expected, {other.fps:g} got")
-    if lines:
-        raise MismatchError(
-            f"one model cannot learn from both {one.root} and {other.root}: {'; '.join(lines)}; mix datasets that agree in "
-            f"{', '.join(keys)} and the action"
-        )

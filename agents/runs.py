@@ -24,12 +24,13 @@ from agents.goals import goal_from_picture, goal_observation
 from agents.mpc import MPCAgent
 from agents.planners import build_planner
 from agents.worldspec import spec_of
-from worldmodel.errors import CheckpointError, ConfigError
+from worldmodel.errors import CheckpointError, ConfigError, MismatchError
 from worldmodel.heads import PictureHead, PictureHeadConfig, ProgressHead, ProgressHeadConfig
 from worldmodel.jepa import JEPA, JEPAConfig
+from worldmodel.nn.embodied import Body
 from worldmodel.train.checkpoint import load_checkpoint, load_weights
 from worldmodel.train.manifest import Manifest
-from worldmodel.types import Cost
+from worldmodel.types import Cost, WorldSpec
 
 AGENT_SECTIONS = ("env", "planner", "cost", "evaluate", "logging")
 """Parts of the experiment that an agent is built from; the others only say how it came about."""
@@ -45,6 +46,8 @@ class HeadsRecord:
     """Latent -> picture."""
     num_recorded_actions: int
     """M."""
+    recorded_of_others: tuple[tuple[int, int], ...] = ()
+    """(M, A) of each further embodiment."""
 
 
 class Heads(nn.Module):
@@ -52,14 +55,24 @@ class Heads(nn.Module):
 
     recorded_actions: Tensor
 
-    def __init__(self, progress: ProgressHead, picture: PictureHead, recorded_actions: Tensor) -> None:
+    def __init__(self, progress: ProgressHead, picture: PictureHead, recorded_actions: Tensor, *others: Tensor) -> None:
+        """`others`: recorded actions of further embodiments."""
         super().__init__()
         self.progress, self.picture = progress, picture
         self.register_buffer("recorded_actions", recorded_actions)
+        self.num_embodiments = 1 + len(others)
+        for number, actions in enumerate(others, start=1):
+            self.register_buffer(f"recorded_actions_{number}", actions)
+
+    def recorded(self, embodiment: int) -> Tensor:
+        """Recorded actions of an embodiment, (M, A)."""
+        return getattr(self, f"recorded_actions_{embodiment}") if embodiment else self.recorded_actions
 
     def record(self) -> dict[str, Any]:
         """As the manifest's plain values."""
-        record = HeadsRecord(self.progress.config, self.picture.config, len(self.recorded_actions))
+        others = [self.recorded(number) for number in range(1, self.num_embodiments)]
+        shapes = tuple((len(actions), actions.shape[1]) for actions in others)
+        record = HeadsRecord(self.progress.config, self.picture.config, len(self.recorded_actions), shapes)
         return json.loads(json.dumps(dataclasses.asdict(record)))
 
 
@@ -82,6 +95,11 @@ class Run:
         """Observations as the world gives them -> as the model takes them."""
         return self.manifest.framing.pictures(observations, self.manifest.spec)
 
+    @property
+    def worlds(self) -> tuple[WorldSpec, ...]:
+        """The world of each embodiment, as it was recorded."""
+        return (self.manifest.spec, *(body.spec for body in self.manifest.embodiments))
+
     def experiment(self, overrides: tuple[str, ...] = ()) -> ExperimentConfig:
         """The settings that an agent is built from, as the run was started with them, `key=value` overrides on top."""
         values = {name: self.manifest.experiment[name] for name in AGENT_SECTIONS if name in self.manifest.experiment}
@@ -97,34 +115,55 @@ def load_run(directory: Path, device: torch.device | str = "cpu") -> Run:
     manifest, device = checkpoint.manifest, torch.device(device)
     source = str(directory / "manifest.json")
     spec = manifest.framing.spec(manifest.spec)  # the world as the model sees it
-    model = JEPA(_config(JEPAConfig, manifest.model, f"{source}: model"), spec, manifest.normalisation)
+    others = [Body(manifest.framing.spec(body.spec), body.normalisation) for body in manifest.embodiments]
+    model = JEPA(_config(JEPAConfig, manifest.model, f"{source}: model"), spec, manifest.normalisation, others)
     load_weights(model, checkpoint.model, str(directory / "model.safetensors"))
     heads = None
     if manifest.heads is not None and checkpoint.heads is not None:
         record = _config(HeadsRecord, manifest.heads, f"{source}: heads")
         actions = torch.zeros(record.num_recorded_actions, spec.action.dim)
-        heads = Heads(ProgressHead(record.progress), PictureHead(record.picture), actions)
+        of_others = [torch.zeros(shape) for shape in record.recorded_of_others]
+        heads = Heads(ProgressHead(record.progress), PictureHead(record.picture), actions, *of_others)
         load_weights(heads, checkpoint.heads, str(directory / "heads.safetensors"))
         heads = heads.to(device).eval()
     return Run(directory, manifest, model.to(device).eval(), heads, device)
 
 
-def require_fit(run: Run, env: gymnasium.Env) -> None:
-    """Raise MismatchError naming every way in which an environment does not fit a run."""
-    run.manifest.spec.require_fit(spec_of(env), f"{run.directory}: environment", run.model.config.sensors)
+def sensors_of(run: Run, env: gymnasium.Env) -> tuple[str, ...]:
+    """The sensors of a run that an environment has; a model that was trained for it does without some."""
+    there = spec_of(env).sensors
+    optional = run.model.encoder.optional
+    return tuple(key for key in run.model.config.sensors if key in there or key not in optional)
+
+
+def require_fit(run: Run, env: gymnasium.Env) -> int:
+    """Number of the run's embodiment that fits an environment; MismatchError naming every way in which the nearest does not."""
+    found, sensors = spec_of(env), sensors_of(run, env)
+    lines = [world.differences(found, tuple(key for key in sensors if key in world.sensors)) for world in run.worlds]
+    # robots that show and do the same are told apart by their names
+    number = min(range(len(lines)), key=lambda n: (len(lines[n]), run.worlds[n].robot != found.robot))
+    if lines[number]:
+        which = f" of embodiment {number}" if len(lines) > 1 else ""
+        raise MismatchError(f"{run.directory}: environment does not fit{which}: " + "; ".join(lines[number]))
+    return number
 
 
 def build_agent(run: Run, planner: PlannerConfig, cost: CostConfig, env: gymnasium.Env) -> MPCAgent:
-    """The planning agent of a run; `env` is asked for a goal picture when the cost needs one, and must fit."""
-    require_fit(run, env)
-    recorded = run.heads.recorded_actions if run.heads is not None and len(run.heads.recorded_actions) > 0 else None
+    """The planning agent of a run; `env` is asked for a goal picture when the cost needs one, and must fit.
+
+    The run's model is the embodiment of this environment from now on.
+    """
+    number = require_fit(run, env)
+    run.model.embody(number)
+    recorded = run.heads.recorded(number) if run.heads is not None and len(run.heads.recorded(number)) > 0 else None
     return MPCAgent(
         run.model,
         build_planner(planner.chosen, run.model.spec.action, recorded),
         build_cost(run, cost, env),
-        sensors=run.model.config.sensors,
+        sensors=sensors_of(run, env),
         context_length=run.manifest.context_length,
         action_block=run.manifest.action_block,
+        tubelet=run.model.encoder.tubelet,
         prepare=run.prepare,
         decision_seconds=planner.decision_seconds,
         device=run.device,
@@ -135,7 +174,7 @@ def build_cost(run: Run, cost: CostConfig, env: gymnasium.Env) -> Cost:
     """The cost that a configuration names. CheckpointError when it reads a head that was not fitted."""
     if cost.name == "goal":
         picture = run.prepare(goal_observation(env, seed=0))
-        return GoalDistance(goal_from_picture(run.model, picture, run.model.config.sensors, run.device), cost.goal)
+        return GoalDistance(goal_from_picture(run.model, picture, sensors_of(run, env), run.device), cost.goal)
     if run.heads is None:
         raise CheckpointError(f"{run.directory} has no heads yet, which cost.name=progress needs; finish its training first")
     return ProgressCost(run.heads.progress, cost.progress)

@@ -19,21 +19,23 @@ from agents import strict
 from agents.baselines import Agent, ExpertAgent, RandomAgent
 from agents.evaluate import evaluate
 from agents.experiment import ExperimentConfig
-from agents.recordings import Recordings, Sources, fingerprint_of, open_recordings, parts_of
-from agents.runs import Heads, Run, build_agent, load_run
+from agents.recordings import Recordings, open_recordings
+from agents.runs import Heads, Run, build_agent, load_run, require_fit
 from agents.scores import Evaluation
 from agents.shaping import shaping
+from agents.sources import Sources, fingerprint_of, parts_of, robots_of
 from worldmodel.diagnostics import Health
 from worldmodel.errors import CheckpointError, ConfigError, WorldModelError, unknown_name
 from worldmodel.heads import fit_heads
 from worldmodel.jepa import JEPA
+from worldmodel.nn.embodied import Body
 from worldmodel.objectives import build_objective
 from worldmodel.progress import Progress
 from worldmodel.train.begin import begin_from, scaled_as, seen_before
 from worldmodel.train.checkpoint import MANIFEST, MODEL, load_checkpoint, read_manifest, save_model, write_manifest
 from worldmodel.train.device import resolve_device
 from worldmodel.train.logging import Loggers, LoggingConfig, open_logger
-from worldmodel.train.manifest import DataSummary, Manifest, new_manifest, seed_ranges
+from worldmodel.train.manifest import DataSummary, Embodiment, Manifest, new_manifest, seed_ranges
 from worldmodel.train.trainer import Trainer
 
 DIAGNOSTICS, EVALUATION, JOURNAL = "diagnostics.json", "evaluation.json", "training/evaluation.jsonl"
@@ -43,7 +45,10 @@ DIAGNOSTICS, EVALUATION, JOURNAL = "diagnostics.json", "evaluation.json", "train
 def trained(config: ExperimentConfig, data: Sources, run_dir: Path) -> bool:
     """Whether the run folder holds the whole model that `fit_model` would leave there."""
     try:
-        manifest, fingerprint = load_checkpoint(run_dir).manifest, fingerprint_of(parts_of(data, config.data))
+        manifest, fingerprint = (
+            load_checkpoint(run_dir).manifest,
+            fingerprint_of(parts_of(data, config.data, robots_of(config))),
+        )
     except WorldModelError:
         return False  # not there, or not whole: it is made again
     before, after = shaping(manifest.experiment), shaping(strict.to_plain(config))
@@ -68,14 +73,14 @@ def fit_model(config: ExperimentConfig, data: Sources, run_dir: Path, *, resume:
         return
     recordings = open_recordings(data, config, progress)
     parent = None if config.train.init_from is None else load_checkpoint(Path(config.train.init_from))
-    normalisation = recordings.normalisation()
+    bodies = recordings.bodies()
     if parent is not None:
-        normalisation = scaled_as(parent.manifest, normalisation)
+        bodies = tuple(Body(body.spec, scaled_as(parent.manifest, body.normalisation)) for body in bodies)
     train = recordings.batches(config.train.num_frames, config.train.batch_size, config.train.seed)
     val = recordings.windows(config.train.num_frames, "val") if config.data.val_fraction > 0 else None
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.train.seed)  # the weights' first values
-        model = JEPA(config.model, recordings.spec, normalisation)
+        model = JEPA(config.model, bodies[0].spec, bodies[0].normalisation, bodies[1:])
         if parent is not None:
             begin_from(model, parent)
         objective = build_objective(config.objective, model)
@@ -103,7 +108,10 @@ def fit_model(config: ExperimentConfig, data: Sources, run_dir: Path, *, resume:
         data=DataSummary(recordings.fingerprint, recordings.num_episodes, recordings.num_frames, seed_ranges(seeds)),
         step=step,
         framing=recordings.framing,
-        normalisation=normalisation,
+        normalisation=bodies[0].normalisation,
+        embodiments=[
+            Embodiment(world, dict(body.normalisation)) for world, body in zip(recordings.worlds[1:], bodies[1:], strict=True)
+        ],
     )
     save_model(run_dir, model, None, manifest)
     strict.dump(config, run_dir / "config.yaml")
@@ -118,7 +126,8 @@ def fit_heads_of(config: ExperimentConfig, data: Sources, run_dir: Path, *, prog
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.train.seed)
         fitted = fit_heads(run.model, train, config.heads, torch.Generator().manual_seed(config.train.seed), progress)
-    heads = Heads(fitted.progress, fitted.picture, recordings.recorded_actions(config.planner.num_recorded_actions))
+    banks = [recordings.recorded_actions(config.planner.num_recorded_actions, n) for n in range(len(recordings.worlds))]
+    heads = Heads(fitted.progress, fitted.picture, *banks)
     forget_results(run_dir)
     manifest = dataclasses.replace(run.manifest, heads=heads.record(), experiment=strict.to_plain(config), evaluations=())
     manifest = save_model(run_dir, run.model, heads, manifest)
@@ -195,7 +204,7 @@ def make_agent(name: str, run: Run, config: ExperimentConfig, env: gymnasium.Env
     """The agent called `name`: random, expert, worldmodel, or worldmodel:COST for another cost than the configured one."""
     kind, _, cost = name.partition(":")
     if name == "random":
-        return RandomAgent(run.manifest.spec.action)
+        return RandomAgent(run.worlds[require_fit(run, env)].action)
     if name == "expert":
         return ExpertAgent()
     costs = ("progress", "goal")

@@ -71,7 +71,7 @@ def expectation(run: Run, env: gymnasium.Env, num: int, rng: np.random.Generator
     """
     if run.manifest.action_block != 1:
         raise ConfigError(f"{run.directory} takes {run.manifest.action_block} actions as one; pairs are of one action each")
-    require_fit(run, env)
+    run.model.embody(require_fit(run, env))
     pairs = [
         replace(pair, before=run.prepare(pair.before), natural=run.prepare(pair.natural), violated=run.prepare(pair.violated))
         for pair in make_pairs(env, num, rng)

@@ -112,7 +112,8 @@ def draw_masks(config: BlockMaskConfig, num: int, num_frames: int, grid: int, rn
 def draw_blocks(config: BlockMaskConfig, num: int, num_frames: int, grid: int, rng: np.random.Generator) -> np.ndarray:
     """A block each, (R, T, G, G) bool: its size, then its place are uniform (the aspect's logarithm is)."""
     area = rng.uniform(*config.scale, num) * grid**2
-    aspect = np.exp(rng.uniform(*np.log(config.aspect), num))
+    narrow, wide = np.log(config.aspect)
+    aspect = np.exp(rng.uniform(narrow, wide, num))
     sides = rng.uniform(*config.duration, num) * num_frames, np.sqrt(area * aspect), np.sqrt(area / aspect)
     inside = []
     for whole, side in zip((num_frames, grid, grid), sides, strict=True):

@@ -95,7 +95,7 @@ class EditableLines(LineWorld):
 def test_violations_are_scored_against_the_runs_own_scale(run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     env: Any = EditableLines(3, ACTIONS)
     run = load_run(run_dir)
-    monkeypatch.setattr("agents.violations.require_fit", lambda run, env: None)
+    monkeypatch.setattr("agents.violations.require_fit", lambda run, env: 0)
     # the model reads LineWorld's own state, which this world has another one for
     monkeypatch.setattr(type(run), "prepare", lambda self, obs: obs | {"state": np.zeros(6, np.float32)})
     found = expectation(run, env, 5, np.random.default_rng(0))

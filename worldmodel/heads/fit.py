@@ -60,10 +60,12 @@ def fit_heads(
     data, num_labelled, pictures = labelled_latents(
         model, windows, config.num_labelled_frames, config.max_steps_ahead, generator
     )
-    encoder, action = model.config.encoder, model.spec.action
+    encoder, action = model.config.encoder, model.bodies[0].spec.action
+    num_tokens = 0 if model.encoder.layout.num_placed else model.encoder.num_tokens
+    calibration = action.image_from_action
     head = ProgressHead(
         ProgressHeadConfig(
-            encoder.grid, encoder.token_dim, data.status.shape[-1], config.progress_width, action.image_from_action
+            encoder.grid, encoder.token_dim, data.status.shape[-1], config.progress_width, calibration, num_tokens
         )
     ).to(data.z.device)
     head.set_position_scale(data.position[data.status == ON_TABLE])
@@ -93,11 +95,12 @@ def fit_heads(
 
         head = fit_progress(untrained, train, check, config, generator, told_again, taught)
     metrics = progress_metrics(head, check)
-    picture = PictureHead(
-        PictureHeadConfig(
-            encoder.grid, encoder.token_dim, model.spec.sensors[model.picture].shape[0], config.picture_width
-        )
-    ).to(data.z.device)
+    camera = model.encoder.image
+    sizes = [body.spec.sensors[camera].shape[0] for body in model.bodies if camera in body.spec.sensors] if camera else []
+    size = sizes[0] if sizes else 2 * encoder.grid
+    picture = PictureHead(PictureHeadConfig(encoder.grid, encoder.token_dim, size, config.picture_width, num_tokens)).to(
+        data.z.device
+    )
     encoded = data.z[data.steps == 0]
     metrics["picture_mse"] = _fit_picture(picture, encoded, pictures, config, generator, told, rounds * config.progress_steps)
     logger.info("heads fitted on %d labelled frames: %s", num_labelled, metrics)
@@ -117,8 +120,10 @@ def _fit_picture(
 
     `before` is the number of steps that were told before its first.
     """
-    if config.picture_steps == 0:
+    shown = pictures.flatten(1).any(1).bool()  # not those of a robot without the camera
+    if config.picture_steps == 0 or not bool(shown.any()):
         return float("nan")
+    z, pictures = z[shown.to(z.device)], pictures[shown]
     optimiser = torch.optim.AdamW(head.parameters(), config.learning_rate)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, config.learning_rate, total_steps=config.picture_steps)
     value = float("nan")

@@ -7,6 +7,7 @@ and no label is used beyond the counted frames. `unlabelled_latents` gives the s
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -14,8 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from worldmodel.data.loading.mixture import by_embodiment
 from worldmodel.errors import DataError
 from worldmodel.jepa import JEPA
+from worldmodel.nn.embodied import Body
 from worldmodel.types import Window
 
 
@@ -58,19 +61,21 @@ def labelled_latents(
 ) -> tuple[LabelledLatents, int, Tensor]:
     """Latents of `num_frames` distinct labelled frames, how many frames that were, and their pictures (R, H, W, 3).
 
-    The pictures are in the order of the rows with steps == 0.
+    The pictures are in the order of the rows with steps == 0: black for a robot without the camera, and none at all when the
+    encoder sees no camera.
     Sets the model to eval mode. Raises DataError when the windows have no labels.
     """
     model.eval()
     device = next(model.parameters()).device
     order = torch.randperm(windows.num_windows, generator=generator).numpy()
-    seen: set[tuple[int, int]] = set()
+    seen: set[tuple[int, int, int]] = set()
     parts: list[LabelledLatents] = []
     pictures: list[Tensor] = []
-    for start in range(0, len(order), batch_size):
+    for indices in _batches(windows, order, batch_size):
         if len(seen) >= num_frames:
             break
-        window = windows.batch(np.sort(order[start : start + batch_size]))
+        window = windows.batch(indices)
+        model.embody(window.embodiment)
         if not {"status", "position"} <= window.labels.keys():
             raise DataError(f"heads need the labels status and position, the windows have {sorted(window.labels) or 'none'}")
         z = model.encode({key: value.to(device) for key, value in window.observations.items()})
@@ -80,12 +85,13 @@ def labelled_latents(
         at = torch.randint(0, 2 * time, (num_rows,), generator=generator).clamp_max(time - 1)
         fresh = []
         for row in range(num_rows):
-            key = (int(window.episode_index[row]), int(window.frame_index[row] + at[row]))
+            key = (window.embodiment, int(window.episode_index[row]), int(window.frame_index[row] + at[row]))
             if key not in seen and len(seen) < num_frames:
                 seen.add(key)
                 fresh.append(row)
         chosen = torch.tensor(fresh, dtype=torch.int64)
-        pictures.append(window.observations[model.picture][chosen, at[chosen]])
+        if model.encoder.image is not None:
+            pictures.append(_pictures(window, model.encoder.image, model.bodies)[chosen, at[chosen]])
         for ahead in range(max_steps + 1):
             rows = chosen[at[chosen] >= ahead]
             latents = _latents_at(model, z[rows.to(device)], actions[rows.to(device)], at[rows], ahead)
@@ -99,7 +105,8 @@ def labelled_latents(
                 )
             )
     names = ("z", "status", "position", "steps", "episode")
-    return LabelledLatents(*(torch.cat([getattr(p, name) for p in parts]) for name in names)), len(seen), torch.cat(pictures)
+    latents = LabelledLatents(*(torch.cat([getattr(p, name) for p in parts]) for name in names))
+    return latents, len(seen), torch.cat(pictures) if pictures else torch.zeros(0, 1, 1, 3, dtype=torch.uint8)
 
 
 @torch.no_grad()
@@ -114,14 +121,29 @@ def unlabelled_latents(
     device = next(model.parameters()).device
     parts: list[Tensor] = []
     order = torch.randperm(windows.num_windows, generator=generator)[:num_frames].numpy()
-    for start in range(0, len(order), batch_size):
-        window = windows.batch(np.sort(order[start : start + batch_size]))
+    for indices in _batches(windows, order, batch_size):
+        window = windows.batch(indices)
+        model.embody(window.embodiment)
         z = model.encode({key: value.to(device) for key, value in window.observations.items()})
         last = torch.full((len(z),), z.shape[1] - 1)
         actions = window.actions.to(device)
         steps = range(min(max_steps, z.shape[1] - 1) + 1)
         parts.append(torch.stack([_latents_at(model, z, actions, last, ahead) for ahead in steps], dim=1))
     return torch.cat(parts)
+
+
+def _pictures(window: Window, camera: str, bodies: Sequence[Body]) -> Tensor:
+    """Pictures (B, T, H, W, 3) of a window."""
+    if camera in window.observations:
+        return window.observations[camera]
+    shape = next(body.spec.sensors[camera].shape for body in bodies if camera in body.spec.sensors)
+    return torch.zeros(len(window.actions), window.actions.shape[1] + 1, *shape, dtype=torch.uint8)
+
+
+def _batches(windows: LabelledWindows, order: np.ndarray, batch_size: int) -> Iterator[np.ndarray]:
+    """The windows in this order, in sorted batches that are of one embodiment each."""
+    for start in range(0, len(order), batch_size):
+        yield from by_embodiment(windows, np.sort(order[start : start + batch_size]))
 
 
 def _latents_at(model: JEPA, z: Tensor, actions: Tensor, at: Tensor, ahead: int) -> Tensor:

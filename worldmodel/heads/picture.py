@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from worldmodel.errors import ConfigError
+from worldmodel.heads.spread import SPREAD_DIM, Spread
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,8 @@ class PictureHeadConfig:
     """Side of the picture [pixels]: the grid times a power of two."""
     width: int = 64
     """Channels at the grid's resolution; halved at each doubling."""
+    num_tokens: int = 0
+    """Tokens of a latent without places, spread over the grid by a linear map; 0 where the first tokens are a grid."""
 
 
 class PictureHead(nn.Module):
@@ -39,7 +42,9 @@ class PictureHead(nn.Module):
         doublings = math.log2(config.size / config.grid)
         if doublings != int(doublings) or doublings < 1:
             raise ConfigError(f"a picture of {config.size} is not the grid of {config.grid} times a power of two")
-        layers: list[nn.Module] = [nn.Conv2d(config.token_dim, config.width, 3, padding=1), nn.SiLU()]
+        self.spread = Spread(config.num_tokens, config.token_dim, config.grid) if config.num_tokens else None
+        channels = SPREAD_DIM if config.num_tokens else config.token_dim
+        layers: list[nn.Module] = [nn.Conv2d(channels, config.width, 3, padding=1), nn.SiLU()]
         width = config.width
         for i in range(int(doublings)):
             last = i == int(doublings) - 1
@@ -54,7 +59,8 @@ class PictureHead(nn.Module):
     def forward(self, z: Tensor) -> Tensor:
         """z (R, K, D) -> pictures (R, 3, size, size), about [0, 1]."""
         grid = self.config.grid
-        tokens = z[:, : grid**2].reshape(-1, grid, grid, self.config.token_dim)
+        z = z if self.spread is None else self.spread(z)
+        tokens = z[:, : grid**2].reshape(-1, grid, grid, z.shape[-1])
         return self.layers(tokens.permute(0, 3, 1, 2)) + self.background
 
     @torch.no_grad()

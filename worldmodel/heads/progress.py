@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from worldmodel.heads.spread import SPREAD_DIM, Spread
 from worldmodel.nn.actions import token_centres
 
 STATUS_NAMES = ("absent", "on_table", "in_bin", "on_floor")
@@ -34,6 +35,8 @@ class ProgressHeadConfig:
     """Channels of the head."""
     image_from_action: tuple[tuple[float, float, float], tuple[float, float, float]] | None = None
     """The world's camera calibration: the first guess of how the image lies on the table."""
+    num_tokens: int = 0
+    """Tokens of a latent without places, spread over the grid by a linear map; 0 where the first tokens are a grid."""
 
 
 class ProgressHead(nn.Module):
@@ -47,7 +50,8 @@ class ProgressHead(nn.Module):
         super().__init__()
         self.config = config
         width, slots = config.width, config.num_slots
-        self.near = nn.Conv2d(config.token_dim, width, 3, padding=1)
+        self.spread = Spread(config.num_tokens, config.token_dim, config.grid) if config.num_tokens else None
+        self.near = nn.Conv2d(SPREAD_DIM if config.num_tokens else config.token_dim, width, 3, padding=1)
         self.place = nn.Parameter(torch.zeros(width, config.grid, config.grid))
         self.mix = nn.Conv2d(width, width, 1)
         self.read = nn.Conv2d(width, 3 * slots, 1)  # a logit and an offset for each slot
@@ -62,7 +66,8 @@ class ProgressHead(nn.Module):
     def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """z (..., K, D) -> status logits (..., O, 4), positions (..., O, 2) [m]."""
         lead, grid, slots = z.shape[:-2], self.config.grid, self.config.num_slots
-        tokens = z[..., : grid**2, :].reshape(-1, grid, grid, self.config.token_dim)
+        z = z if self.spread is None else self.spread(z)
+        tokens = z[..., : grid**2, :].reshape(-1, grid, grid, z.shape[-1])
         x = F.silu(self.near(tokens.permute(0, 3, 1, 2)) + self.place)
         x = F.silu(self.mix(x))  # (R, W, G, G)
         logit, right, down = self.read(x).flatten(2).view(-1, 3, slots, grid**2).unbind(1)  # each (R, O, K)

@@ -13,14 +13,14 @@ from torch import Tensor, nn
 
 from worldmodel.checks import require_at_least
 from worldmodel.jepa import JEPA
+from worldmodel.nn.embodied import embody, per_body
 from worldmodel.objectives.contrastive import InfoNCE, InfoNCEConfig, embedding_of
 from worldmodel.objectives.ema import EMAConfig, EMATarget
 from worldmodel.objectives.inverse_dynamics import InverseDynamics
 from worldmodel.objectives.masked import MaskedConfig, MaskedPrediction
-from worldmodel.objectives.prediction import ErrorName, prediction_errors
+from worldmodel.objectives.prediction import prediction_errors
 from worldmodel.objectives.sigreg import SIGReg, SIGRegConfig
 from worldmodel.objectives.straightening import curvature
-from worldmodel.objectives.similarity import difference
 from worldmodel.objectives.vicreg import VICRegConfig, variance_and_covariance
 from worldmodel.types import Window
 
@@ -30,11 +30,9 @@ class ObjectiveConfig:
     """Weights of the terms, and how each is taken. A weight of zero costs nothing."""
 
     prediction_coef: float = 1.0
-    """Error one action ahead, from real latents."""
+    """Squared error one action ahead, from real latents."""
     rollout_coef: float = 1.0
-    """Error further ahead, from imagined latents."""
-    error: ErrorName = "squared"
-    """Which error that is: the mean of squared differences, or of absolute ones (V-JEPA 2-AC)."""
+    """Squared error further ahead, from imagined latents."""
     rollout_steps: int = 2
     """Actions ahead; windows need one frame more."""
     rollout_gradient: Literal["through", "stopped"] = "through"
@@ -60,8 +58,6 @@ class ObjectiveConfig:
     inverse_dynamics_steps: int = 1
     """Actions between those two latents: 1 for neighbours, train.num_frames - 1 for the first and the last."""
     straightening_coef: float = 0.0
-    similarity_coef: float = 0.0
-    """Squared difference of consecutive latents: keeps them slow."""
     """One minus the cosine of consecutive latent velocities; windows need three frames."""
     contrastive_coef: float = 0.0
     """InfoNCE between latents and the embedding of the instruction."""
@@ -78,7 +74,6 @@ class ObjectiveConfig:
         require_at_least(self, 0, "prediction_coef", "rollout_coef", "sigreg_coef", "inverse_dynamics_coef")
         require_at_least(self, 0, "variance_coef", "covariance_coef", "straightening_coef", "contrastive_coef", "masked_coef")
         require_at_least(self, 1, "rollout_steps", "inverse_dynamics_steps")
-        require_at_least(self, 0, "similarity_coef")
 
     @property
     def predicts(self) -> bool:
@@ -107,7 +102,12 @@ class Objective(nn.Module):
         num_tokens, token_dim = model.encoder.num_tokens, model.config.encoder.token_dim
         self.sigreg = SIGReg(config.sigreg)
         self.inverse_dynamics = (
-            InverseDynamics(num_tokens, token_dim, model.spec.action, steps=config.inverse_dynamics_steps)
+            per_body(
+                [
+                    InverseDynamics(num_tokens, token_dim, body.spec.action, steps=config.inverse_dynamics_steps)
+                    for body in model.bodies
+                ]
+            )
             if config.inverse_dynamics_coef > 0
             else None
         )
@@ -118,6 +118,9 @@ class Objective(nn.Module):
     def forward(self, model: JEPA, window: Window, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss (scalar) and its detached terms: pred, rollout and copy, masked, and the regularisers, where they are used."""
         c = self.config
+        if len(model.bodies) > 1:
+            model.embody(window.embodiment)
+            embody(self, window.embodiment, len(model.bodies))
         z = model.encode(window.observations)
         target = self.ema(window.observations) if self.ema is not None else None
         loss, terms = z.new_zeros(()), {}
@@ -139,7 +142,6 @@ class Objective(nn.Module):
         for name, (coef, term) in self._regularisers(z, window, generator).items():
             terms[name] = term
             loss = loss + coef * term
-                error=c.error,
         return loss, {name: term.detach() for name, term in terms.items()}
 
     def after_update(self, model: JEPA, step: int, num_steps: int) -> None:
@@ -167,6 +169,4 @@ class Objective(nn.Module):
 
 def build_objective(config: ObjectiveConfig, model: JEPA) -> Objective:
     """The objective for a model. Its own parameters (inverse dynamics, say) are trained with the model's."""
-        if c.similarity_coef > 0:
-            found["similarity"] = c.similarity_coef, difference(z)
     return Objective(config, model)

@@ -24,7 +24,7 @@ from worldmodel.train.manifest import Manifest
 
 logger = logging.getLogger(__name__)
 
-ENCODER, PREDICTOR = "encoder.", "predictor."
+ENCODER, PREDICTOR, NORM = "encoder.", "predictor.", "encoder.norm."
 
 
 def begin_from(model: JEPA, checkpoint: Checkpoint) -> None:
@@ -42,9 +42,9 @@ def begin_from(model: JEPA, checkpoint: Checkpoint) -> None:
     if not whole:
         taken = {name: value for name, value in taken.items() if not name.startswith(PREDICTOR)}
     new = [name for name in own if name.startswith(ENCODER) and name not in taken]
-    misfits = [name for name in new if name in found]
-    if misfits or not any(name.startswith(ENCODER) for name in taken):
-        shapes = [f"{n}: {tuple(own[n].shape)} expected, {tuple(theirs[source[n]].shape)} got" for n in misfits[:3]]
+    misfits = [name for name in new if name in theirs]  # another robot's vectors are no misfit: they have a tokenizer anew
+    if misfits or not any(name.startswith(ENCODER) and not name.startswith(NORM) for name in taken):
+        shapes = [f"{n}: {tuple(own[n].shape)} expected, {tuple(theirs[n].shape)} got" for n in misfits[:3]]
         raise CheckpointError(
             f"{run_dir} has another encoder ({'; '.join(shapes) or 'no weights in common'}); use the same model.encoder"
         )
@@ -77,7 +77,7 @@ def _fitted(name: str, value: Tensor, own: Tensor) -> Tensor | None:
     """The value for a weight of this model; None where it does not fit."""
     if value.shape == own.shape:
         return value
-    if name.startswith(f"{ENCODER}norm.") and value.ndim == own.ndim == 1:  # of (place, channel): fewer or more places
+    if name.startswith(NORM) and value.ndim == own.ndim == 1:  # of (place, channel): fewer or more places
         shared = min(len(value), len(own))
         return torch.cat([value[:shared].to(own), own[shared:]])
     return None

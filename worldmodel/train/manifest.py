@@ -19,11 +19,13 @@ from worldmodel.framing import Framing
 from worldmodel.normalisation import MeanStd
 from worldmodel.types import WorldSpec
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Raised whenever a key of the manifest comes, goes or changes its meaning."""
 
 SINCE_2: dict[str, Any] = {"frame_skip": 1, "action_block": 1, "image_size": None, "normalisation": {}}
 """What the keys that came with version 2 were, unsaid, in version 1."""
+SINCE_3: dict[str, Any] = {"embodiments": []}
+"""What came with version 3."""
 
 PACKAGES = ("worldmodel", "torch", "numpy", "mujoco", "gymnasium")
 """Distributions whose versions are noted, read from their metadata and never imported."""
@@ -41,6 +43,16 @@ class DataSummary:
     """Frames recorded."""
     train_seeds: tuple[tuple[int, int], ...]
     """Environment seeds of all those episodes as (first, last) ranges: an evaluation on one of them is no evaluation."""
+
+
+@dataclass(frozen=True)
+class Embodiment:
+    """Another robot that the model knows."""
+
+    spec: WorldSpec
+    """Sensors, actions and units of the world that was recorded."""
+    normalisation: dict[str, MeanStd]
+    """As the manifest's own."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +77,8 @@ class Manifest:
     """Height and width of pictures as the model sees them [px]; None for those that the world shows."""
     normalisation: dict[str, MeanStd]
     """Sensor or "action" -> mean and standard deviation over the recording; what the model scales its vectors by."""
+    embodiments: tuple[Embodiment, ...]
+    """Further embodiments that the model has projections of its own for, numbered from 1; `spec` is number 0."""
     data: DataSummary
     """What it was trained on."""
     step: int
@@ -97,10 +111,10 @@ class Manifest:
         except json.JSONDecodeError as error:
             raise CheckpointError(f"{source} is damaged: it is no JSON ({error})") from None
         version = values.get("schema_version") if isinstance(values, dict) else None
-        if version == 1:
-            values = SINCE_2 | values | {"schema_version": SCHEMA_VERSION}
+        if version in (1, 2):
+            values = SINCE_3 | (SINCE_2 if version == 1 else {}) | values | {"schema_version": SCHEMA_VERSION}
         elif version != SCHEMA_VERSION:
-            known = f"this code reads versions 1 and {SCHEMA_VERSION}"
+            known = f"this code reads versions 1 to {SCHEMA_VERSION}"
             raise CheckpointError(f"{source} has schema version {version!r}, {known}: use the code that wrote it")
         try:
             manifest = _ADAPTER.validate_json(json.dumps(values), strict=True)
@@ -130,6 +144,7 @@ def new_manifest(
     step: int,
     framing: Framing = Framing(),  # noqa: B008 (frozen)
     normalisation: Mapping[str, MeanStd] | None = None,
+    embodiments: Iterable[Embodiment] = (),
 ) -> Manifest:
     """A manifest of this moment: revision and versions are looked up, checksums come with saving, evaluations later."""
     return Manifest(
@@ -142,6 +157,7 @@ def new_manifest(
         action_block=framing.action_block,
         image_size=framing.image_size,
         normalisation=dict(normalisation or {}),
+        embodiments=tuple(embodiments),
         data=data,
         step=step,
         commit=code_commit(),

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from worldmodel.data.loading.batches import WindowSource
+from worldmodel.data.loading.mixture import by_embodiment
 from worldmodel.train.prefetch import move
 from worldmodel.types import Window
 
@@ -30,10 +31,15 @@ class Validation:
         seed: int,
         diagnose: Diagnose | None,
     ) -> None:
-        """Whole batches only, since statistics over the batch depend on its size; one smaller batch when there are too few."""
+        """Whole batches only, since statistics over the batch depend on its size; one smaller batch when there are too few.
+
+        Each batch is of one embodiment; of each embodiment there are `num_batches`, the first one's first.
+        """
         order = np.random.default_rng(seed).permutation(windows.num_windows)
-        num_whole = min(len(order) // batch_size, num_batches)
-        self.batches = np.split(order[: num_whole * batch_size], num_whole) if num_whole else [order]
+        self.batches: list[np.ndarray] = []
+        for part in by_embodiment(windows, order):
+            num_whole = min(len(part) // batch_size, num_batches)
+            self.batches += np.split(part[: num_whole * batch_size], num_whole) if num_whole else [part]
         self.windows, self.seed, self.diagnose = windows, seed, diagnose
 
     @torch.no_grad()
@@ -48,6 +54,8 @@ class Validation:
         row = {f"val/{name}": total / len(self.batches) for name, total in totals.items()}
         if self.diagnose is not None:
             window = move(self.windows.batch(self.batches[0]), device)
+            if window.embodiment != getattr(model, "embodiment", window.embodiment):
+                model.embody(window.embodiment)
             # eager, since its shapes are others than training's and not worth compiling for
             with torch.compiler.set_stance("force_eager"):
                 found = self.diagnose(model, model.encode(window.observations), window.actions)

@@ -38,7 +38,7 @@ def spoil(path: list, value):
         (["step"], None, "step: Field required"),
         (["spec", "action", "low"], None, "spec.action.low: Field required"),
         (["step"], "seven", "step: Input should be a valid integer"),
-        (["schema_version"], 99, "schema version 99, this code reads versions 1 and 2"),
+        (["schema_version"], 99, "schema version 99, this code reads versions 1 to 3"),
         (["schema_version"], None, "schema version None"),
     ],
 )

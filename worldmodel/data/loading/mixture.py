@@ -89,6 +89,14 @@ class JoinedWindows:
         return [(int(number), np.flatnonzero(source == number)) for number in np.unique(source)]
 
 
+def by_embodiment(windows: object, indices: np.ndarray) -> list[np.ndarray]:
+    """The windows (B,) in parts that each are of one embodiment; all of them at once where there is only one."""
+    if not isinstance(windows, JoinedWindows):
+        return [indices]
+    kinds = windows.embodiments[windows.source_of(indices)]
+    return [indices[kinds == kind] for kind in np.unique(kinds)]
+
+
 class MixtureSampler:
     """An endless stream of batches of joined windows: the embodiment, then each window's dataset, are drawn by weight.
 
