@@ -16,6 +16,11 @@ from envs.tools import Paddle, Tool, add_servo
 CAPSULE, BOX, CYLINDER = mujoco.mjtGeom.mjGEOM_CAPSULE, mujoco.mjtGeom.mjGEOM_BOX, mujoco.mjtGeom.mjGEOM_CYLINDER
 WHITE, DARK = [0.92, 0.92, 0.93, 1], [0.22, 0.23, 0.25, 1]
 
+REACH_MARGIN = 0.002
+"""How far from straight the arm keeps its elbow [m]."""
+MIN_RADIUS = 0.22
+"""Nearest that the arm works to the axis of its base [m]."""
+
 
 class Robot(Protocol):
     """What the skills need to know of a robot."""
@@ -42,6 +47,10 @@ class Robot(Protocol):
 
     def inverse(self, poses: np.ndarray) -> np.ndarray:
         """Joint positions (W, J) for a path of tool poses (W, 4): x, y, z [m] and yaw [rad]; yaw is free modulo pi."""
+        ...
+
+    def reachable(self, poses: np.ndarray) -> np.ndarray:
+        """Poses (W, 4), those out of reach drawn in towards the robot at their height: `inverse` takes them all."""
         ...
 
 
@@ -129,6 +138,20 @@ class Arm:
         zero = np.zeros_like(q1)
         return np.stack([q1, q2, zero, q4, zero, q6, q7], axis=1)
 
+    def reachable(self, poses: np.ndarray) -> np.ndarray:
+        """See `Robot.reachable`."""
+        offset = poses[:, :3] - self.base
+        height = offset[:, 2] + self.handle + self.flange - self.d1
+        longest = np.hypot(self.d3, self.a4) + np.hypot(self.d5, self.a4) - REACH_MARGIN
+        height = np.clip(height, 0.05 - longest, longest - 0.05)
+        most = np.sqrt(longest**2 - height**2) + self.a7
+        flat = np.hypot(offset[:, 0], offset[:, 1])
+        share = np.clip(flat, MIN_RADIUS, most) / np.maximum(flat, 1e-9)
+        fitted = poses.copy()
+        fitted[:, :2] = self.base[:2] + offset[:, :2] * share[:, None]
+        fitted[:, 2] = height - self.handle - self.flange + self.d1 + self.base[2]
+        return fitted
+
     def _wrist_yaw(self, q1: np.ndarray, yaw: np.ndarray) -> np.ndarray:
         """Joint 7 that turns the paddle to `yaw` modulo pi, in one piece along the path and as near zero as it can be."""
         q7 = np.unwrap(q1 - yaw)
@@ -183,6 +206,10 @@ class Gantry:
         yaw = np.unwrap(poses[:, 3])
         joints[:, 3] = yaw - np.pi * np.round(np.mean([yaw.min(), yaw.max()]) / np.pi)
         return joints
+
+    def reachable(self, poses: np.ndarray) -> np.ndarray:
+        """See `Robot.reachable`: it reaches everything."""
+        return poses
 
 
 ROBOTS: dict[str, Callable[..., Robot]] = {"arm": Arm, "gantry": Gantry}

@@ -129,11 +129,11 @@ class Motion:
         """Track joint targets (ticks, J) until the tool feels more than `max_force`: ticks done, largest force [N]."""
         velocity = rate_of(targets, self.tick)
         acceleration = rate_of(velocity, self.tick)
-        peak, felt = 0.0, data.sensordata[self.touch : self.touch + 1]  # a view, looked up once
+        peak, touch = 0.0, data.sensordata[self.touch :]  # a view, looked up once
         for done, (ahead, wanted) in enumerate(zip(targets + self.lead * velocity, acceleration, strict=True), start=1):
             self._command(data, ahead, wanted)
             yield stage
-            peak = max(peak, felt.item())
+            peak = max(peak, self.robot.tool.felt(touch))
             if peak > max_force:
                 return done, peak
         return len(targets), peak

@@ -1,4 +1,4 @@
-"""What a robot carries at its flange: the paddle. A tool hangs itself on a flange whose z axis points down at the work."""
+"""What a robot carries at its flange: a paddle or a gripper, hung on a flange whose z axis points down at the work."""
 
 from __future__ import annotations
 
@@ -24,13 +24,19 @@ class Tool(Protocol):
     name: str
     reach: float
     """How much longer than the robot's usual handle it is [m]."""
+    max_opening: float
+    """Largest distance between its fingers; 0 without fingers [m]."""
 
     def add_to(self, spec: mujoco.MjSpec, flange: mujoco.MjsBody, handle: float) -> None:
-        """Add bodies, the site `tool` at its working end, `handle` [m] below the flange, and the force sensor `touch` [N]."""
+        """Add bodies, the site `tool` at its working end, `handle` [m] below the flange, and the force sensor `touch`."""
         ...
 
     def open(self, model: mujoco.MjModel, data: mujoco.MjData) -> None:
         """Put it as an episode begins."""
+        ...
+
+    def felt(self, touch: np.ndarray) -> float:
+        """The contact force on it [N], from `data.sensordata` at and after the sensor `touch`."""
         ...
 
 
@@ -39,6 +45,7 @@ class Paddle:
 
     name = "paddle"
     reach = 0.0
+    max_opening = 0.0
 
     def add_to(self, spec: mujoco.MjSpec, flange: mujoco.MjsBody, handle: float) -> None:
         """See `Tool.add_to`."""
@@ -64,6 +71,10 @@ class Paddle:
     def open(self, model: mujoco.MjModel, data: mujoco.MjData) -> None:
         """See `Tool.open`: nothing moves."""
 
+    def felt(self, touch: np.ndarray) -> float:
+        """See `Tool.felt`: the sum of the normal forces on the board."""
+        return touch[0].item()
+
 
 def add_servo(spec: mujoco.MjSpec, joint: str, stiffness: float, damping: float, limit: float) -> None:
     """A position servo on a joint, with the stiffness, damping and largest force of SI units."""
@@ -72,7 +83,3 @@ def add_servo(spec: mujoco.MjSpec, joint: str, stiffness: float, damping: float,
     servo.gainprm[0] = stiffness
     servo.biasprm[:3] = [0, -stiffness, -damping]
     servo.forcelimited, servo.forcerange = True, np.array([-limit, limit])
-
-
-TOOLS: dict[str, type[Tool]] = {"paddle": Paddle}
-"""Tools by name."""

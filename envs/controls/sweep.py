@@ -9,6 +9,7 @@ import numpy as np
 
 from envs.controls.base import Control, Outcome
 from envs.motion import Stage
+from envs.pick_place import Surface
 from envs.scene import CAMERA_HALF_VIEW, CAMERA_POS
 from envs.skills import SweepConfig, SweepSkill
 from envs.world import World
@@ -24,8 +25,8 @@ class SweepControl(Control):
     names = ("start_x", "start_y", "end_x", "end_y")
     motion: SweepSkill
 
-    def __init__(self, world: World) -> None:
-        super().__init__(world)
+    def __init__(self, world: World, surface: Surface) -> None:
+        super().__init__(world, surface)
         self.motion = SweepSkill(world.robot, world.model, SweepConfig())
 
     def act(self, action: np.ndarray) -> Generator[Stage, None, Outcome]:
