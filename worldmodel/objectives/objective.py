@@ -18,8 +18,9 @@ from worldmodel.objectives.contrastive import InfoNCE, InfoNCEConfig, embedding_
 from worldmodel.objectives.ema import EMAConfig, EMATarget
 from worldmodel.objectives.inverse_dynamics import InverseDynamics
 from worldmodel.objectives.masked import MaskedConfig, MaskedPrediction
-from worldmodel.objectives.prediction import prediction_errors
+from worldmodel.objectives.prediction import ErrorName, prediction_errors
 from worldmodel.objectives.sigreg import SIGReg, SIGRegConfig
+from worldmodel.objectives.similarity import difference
 from worldmodel.objectives.straightening import curvature
 from worldmodel.objectives.vicreg import VICRegConfig, variance_and_covariance
 from worldmodel.types import Window
@@ -30,9 +31,11 @@ class ObjectiveConfig:
     """Weights of the terms, and how each is taken. A weight of zero costs nothing."""
 
     prediction_coef: float = 1.0
-    """Squared error one action ahead, from real latents."""
+    """Error one action ahead, from real latents."""
     rollout_coef: float = 1.0
-    """Squared error further ahead, from imagined latents."""
+    """Error further ahead, from imagined latents."""
+    error: ErrorName = "squared"
+    """Which error that is: the mean of squared differences, or of absolute ones (V-JEPA 2-AC)."""
     rollout_steps: int = 2
     """Actions ahead; windows need one frame more."""
     rollout_gradient: Literal["through", "stopped"] = "through"
@@ -57,6 +60,8 @@ class ObjectiveConfig:
     """Squared error of the actions read off two latents."""
     inverse_dynamics_steps: int = 1
     """Actions between those two latents: 1 for neighbours, train.num_frames - 1 for the first and the last."""
+    similarity_coef: float = 0.0
+    """Squared difference of consecutive latents: keeps them slow."""
     straightening_coef: float = 0.0
     """One minus the cosine of consecutive latent velocities; windows need three frames."""
     contrastive_coef: float = 0.0
@@ -73,6 +78,7 @@ class ObjectiveConfig:
         """Raise ConfigError for a negative weight, or a rollout of no step."""
         require_at_least(self, 0, "prediction_coef", "rollout_coef", "sigreg_coef", "inverse_dynamics_coef")
         require_at_least(self, 0, "variance_coef", "covariance_coef", "straightening_coef", "contrastive_coef", "masked_coef")
+        require_at_least(self, 0, "similarity_coef")
         require_at_least(self, 1, "rollout_steps", "inverse_dynamics_steps")
 
     @property
@@ -133,6 +139,7 @@ class Objective(nn.Module):
                 c.stop_gradient_target,
                 target=target,
                 stop_gradient_steps=c.rollout_gradient == "stopped",
+                error=c.error,
             )
             loss = c.prediction_coef * errors.one_step + c.rollout_coef * errors.rollout
             terms = {"pred": errors.one_step, "rollout": errors.rollout, "copy": errors.copy}
@@ -160,6 +167,8 @@ class Objective(nn.Module):
             found["variance"], found["covariance"] = (c.variance_coef, variance), (c.covariance_coef, covariance)
         if self.inverse_dynamics is not None:
             found["inverse"] = c.inverse_dynamics_coef, self.inverse_dynamics(z, window.actions)
+        if c.similarity_coef > 0:
+            found["similarity"] = c.similarity_coef, difference(z)
         if c.straightening_coef > 0:
             found["curvature"] = c.straightening_coef, curvature(z)
         if self.contrastive is not None:
