@@ -24,7 +24,6 @@ from envs.scene import FLOOR_Z, MAX_OBJECTS, paint_slot
 from envs.sensors import Sensors, SensorsConfig
 from envs.tasks import TASKS
 from envs.tasks.base import Status, Verdict
-from envs.tools import TOOLS
 from envs.variations import Variations, VariationsConfig
 from envs.world import World
 
@@ -96,12 +95,12 @@ class TabletopEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
         self.robot_name, self.object_range, self.image_size, self.max_steps = robot, (low, high), image_size, budget
         self.render_mode, self.film_every = render_mode, film_every
 
-        tool, make_control = CONTROLS[control_mode]
-        self.robot = ROBOTS[robot](TOOLS[tool]())
+        make_tool, make_control = CONTROLS[control_mode]
+        self.robot = ROBOTS[robot](make_tool())
         self.variations = Variations(VariationsConfig.of(variations, delay=not make_control.is_skill))
         self.task.alter = self.variations.alter
         self.world = World(self.robot, [self.task.add_to, self.variations.add_to])
-        self.control = make_control(self.world)
+        self.control = make_control(self.world, self.task.surface)
         self.model, self.skill = self.world.model, cast(Any, self.control.motion)
         self.sensors = Sensors(self.model, sensors, {"proprio": self._proprio_names(), "state": self._state_names()})
         self.film_camera = FilmCamera(self.model)

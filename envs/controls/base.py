@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from envs.motion import Motion, Stage
+from envs.pick_place import Surface
 from envs.world import World
 
 
@@ -39,8 +40,9 @@ class Control(ABC):
     motion: Motion
     """What moves the joints."""
 
-    def __init__(self, world: World) -> None:
-        self.world = world
+    def __init__(self, world: World, surface: Surface) -> None:
+        """`surface` says how high at (x, y) the thing is on which an object is put down [m]: the task's."""
+        self.world, self.surface = world, surface
 
     @property
     def start(self) -> np.ndarray:
