@@ -5,6 +5,7 @@ depth, side_depth, wrist_depth                                  distance along t
 segmentation, side_segmentation, wrist_segmentation             what a pixel shows, uint8 (height, width): see `envs.depth`
 touch                                                           contact forces, float32 (2 a pad,) [N]
 proprio, state                                                  vectors that the environment fills in
+instruction                                                     what is asked, its UTF-8 bytes, uint8 (128,)
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import numpy as np
 from gymnasium.spaces import Box, Dict
 
 from envs.depth import MAX_DEPTH, GeometryCamera, segment_names
+from envs.instructions import TEXT_BYTES
 from envs.names import require_known
 from envs.rendering import Camera
 
@@ -26,7 +28,8 @@ PICTURES = {"pixels": "overhead", "side": "side", "wrist": "wrist"}
 DEPTHS = {"depth": "overhead", "side_depth": "side", "wrist_depth": "wrist"}
 SEGMENTATIONS = {"segmentation": "overhead", "side_segmentation": "side", "wrist_segmentation": "wrist"}
 VECTORS = ("proprio", "state", "touch")
-KEYS = (*PICTURES, *DEPTHS, *SEGMENTATIONS, *VECTORS)
+WORDS = "instruction"
+KEYS = (*PICTURES, *DEPTHS, *SEGMENTATIONS, *VECTORS, WORDS)
 DEFAULT = ("pixels", "proprio", "state")
 BOUND = 10.0
 """Elements of proprio and state are clipped to this, to either side."""
@@ -118,6 +121,8 @@ class Sensors:
                 low, high = 0.0, MAX_DEPTH
             elif key in SEGMENTATIONS:
                 low, high = 0, len(self._segments) - 1
+            elif key == WORDS:
+                low, high = 0, 255
             elif key == "touch":
                 low, high = 0.0, MAX_FORCE
             boxes[key] = Box(np.full(shape, low, dtype), np.full(shape, high, dtype), dtype=dtype.type)
@@ -140,6 +145,9 @@ class Sensors:
         seen: dict[str, np.ndarray] = {}
         geometry = {name: camera.render(data, *self._wanted(name)) for name, camera in self._geometry.items()}
         for key in self.config.observations:
+            if key == WORDS:
+                seen[key] = vectors[key]()
+                continue
             if key in PICTURES:
                 kind, values = "pixels", self._cameras[key].render(data)
             elif key in DEPTHS:
@@ -174,6 +182,8 @@ class Sensors:
             names = list(self._names[key])
             sensor: dict[str, Any] = {"shape": [len(names)], "dtype": "float32", "kind": "vector", "names": names}
             return sensor | ({"privileged": True} if key == "state" else {})
+        if key == WORDS:
+            return {"shape": [TEXT_BYTES], "dtype": "uint8", "kind": "vector"}
         camera = (PICTURES | DEPTHS | SEGMENTATIONS)[key]
         size = list(self.config.sizes[camera])
         if key in PICTURES:

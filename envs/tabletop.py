@@ -16,6 +16,7 @@ from gymnasium.spaces import Box
 from envs.arm import ROBOTS
 from envs.controls import CONTROLS
 from envs.controls.base import Outcome
+from envs.instructions import text_bytes
 from envs.motion import Stage, run
 from envs.names import require_known
 from envs.objects import TableObject
@@ -58,6 +59,8 @@ class TabletopEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
         task: str = "clear",
         control_mode: str | None = None,
         max_steps: int | None = None,
+        instruction: str = "all",
+        paraphrases: str = "train",
         observations: Sequence[str] | None = None,
         cameras: Mapping[str, int | tuple[int, int]] | None = None,
         variations: Mapping[str, Any] | VariationsConfig | None = None,
@@ -66,7 +69,8 @@ class TabletopEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
 
         `num_objects` is a number or an inclusive range; it, `control_mode` and `max_steps` (or `max_sweeps`, the same by its
         older name) are the task's own unless given. With `film_every` = k > 0, `info["film"]` holds a picture of every k-th
-        controller tick (20 ms) of the last action.
+        controller tick (20 ms) of the last action. With `instruction="any"` each episode asks in words for some objects, or
+        for all; `paraphrases` are the wordings, train or held_out.
 
         `observations` names what is observed (`envs.sensors`); `cameras` gives a camera's size where it is not `image_size`,
         {"side": 96, "wrist": (64, 96)}; `variations` says what differs between episodes besides the task (`envs.variations`),
@@ -75,6 +79,10 @@ class TabletopEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
         require_known("robot", robot, ROBOTS)
         require_known("task", task, TASKS)
         self.task = TASKS[task]()
+        if self.task.asking is not None:
+            self.task.asking.configure(instruction, paraphrases)
+        elif (instruction, paraphrases) != ("all", "train"):
+            raise ValueError(f"task {task!r} asks for the same in every episode: leave out instruction and paraphrases")
         control_mode = next(iter(self.task.budgets)) if control_mode is None else control_mode
         require_known(f"control_mode of task {task!r}", control_mode, self.task.budgets)
         budget = (
@@ -117,13 +125,18 @@ class TabletopEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
     ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Draw and place a new episode; `options={"goal": True}` places it as the task wants it to end.
 
-        With `options={"variation_seed": k}` the factors of variation come from k instead of from the environment's seed.
+        With `options={"variation_seed": k}` the factors of variation come from k instead of from the environment's seed;
+        {"instruction": "only the red cup"} asks for just that.
         """
         super().reset(seed=seed)
         rng = self.np_random
         options = options or {}
         for name in options:
-            require_known("reset options", name, ("goal", "variation_seed"))
+            require_known("reset options", name, ("goal", "variation_seed", "instruction"))
+        if self.task.asking is not None:
+            self.task.asking.words = options.get("instruction")
+        elif "instruction" in options:
+            raise ValueError("this task asks for the same in every episode: leave out the reset option instruction")
         self.variations.begin(self.model, rng, options.get("variation_seed"))
         draw = self.task.goal if options.get("goal") else self.task.start
         layout = draw(int(rng.integers(self.object_range[0], self.object_range[1] + 1)), rng)
@@ -180,6 +193,7 @@ class TabletopEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
         default = next(iter(self.task.budgets))
         kwargs = {"robot": self.robot_name, "num_objects": list(self.object_range), "image_size": self.image_size}
         kwargs |= {"control_mode": self.control.name} if self.control.name != default else {}
+        kwargs |= self.task.asking.describe() if self.task.asking is not None else {}
         kwargs |= {"max_sweeps" if self.control.name == "sweep" else "max_steps": self.max_steps}
         kwargs |= self.sensors.config.kwargs(self.image_size) | self.variations.config.kwargs()
         return {
@@ -269,7 +283,7 @@ class TabletopEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
 
     def observe(self) -> dict[str, np.ndarray]:
         """The observation of the world as it stands."""
-        vectors = {"proprio": self._proprio, "state": self._state}
+        vectors = {"proprio": self._proprio, "state": self._state, "instruction": lambda: text_bytes(self.instruction)}
         return self.sensors.observe(self.data, vectors, functools.partial(self.variations.blur, frame=self.steps))
 
     def _proprio(self) -> np.ndarray:
@@ -304,6 +318,7 @@ class TabletopEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
             "status": statuses,
             "position": self.positions()[:, :2].astype(np.float32),
             "objects": [thing.name for thing in self.objects],
+            "instruction": self.instruction,
             **self.task.info(self.world),
         }
         if outcome is not None:

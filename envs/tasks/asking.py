@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import get_args
+from typing import Any, cast, get_args
 
 import numpy as np
 
 from envs.denotation import denoted
-from envs.instructions import Instruction, Named, draw_instruction, own_stream
+from envs.instructions import Instruction, Named, draw_instruction
+from envs.names import require_known
+from envs.scene import MAX_OBJECTS
 from envs.wordings import Goal, Split
 
 INSTRUCTIONS = ("all", "any")
-"""One sentence that asks for everything, or one drawn for each episode."""
+"""The task's own sentence, which asks for everything, or one drawn for each episode."""
 
 
 class Asking:
-    """Where a task's instructions come from; it takes nothing from the stream of random numbers that objects are drawn from."""
+    """Where a task's instructions come from, and what the present episode's denotes."""
 
     def __init__(self, goal: Goal, sentence: str) -> None:
         self.goal: Goal = goal
@@ -25,28 +27,54 @@ class Asking:
         """One of `INSTRUCTIONS`."""
         self.paraphrases: Split = "train"
         """Which wordings are drawn."""
-        self.said: str | None = None
-        """What the next episode asks for instead, in words."""
+        self.words: str | None = None
+        """What the next episode asks for instead."""
+        self.target = np.zeros(MAX_OBJECTS, np.bool_)
+        """(slots,) what this episode asks for."""
+        self.other = np.zeros(MAX_OBJECTS, np.bool_)
+        """(slots,) what shall stay on the table."""
 
-    def configure(self, instructions: str, paraphrases: str) -> None:
+    def configure(self, instruction: str, paraphrases: str) -> None:
         """Choose where sentences come from. ValueError names a wrong choice."""
-        if instructions not in INSTRUCTIONS:
-            raise ValueError(f"unknown instruction {instructions!r}; available: {', '.join(INSTRUCTIONS)}")
-        split = next((known for known in get_args(Split) if known == paraphrases), None)
-        if split is None:
-            raise ValueError(f"unknown paraphrases {paraphrases!r}; available: {', '.join(get_args(Split))}")
-        self.instructions, self.paraphrases = instructions, split
+        require_known("instruction", instruction, INSTRUCTIONS)
+        require_known("paraphrases", paraphrases, get_args(Split))
+        self.instructions, self.paraphrases = instruction, cast(Split, paraphrases)
 
     def ask(self, objects: Sequence[Named], stream: np.random.Generator) -> Instruction:
-        """What an episode with these objects asks for; `stream` comes from `own_stream`, before the objects were drawn.
+        """What an episode with these objects asks for; it is remembered.
 
-        ValueError when the words that were given denote nothing plain.
+        `stream` is the instructions' own (`envs.instructions.own_stream`), so that the objects are drawn as if nothing were
+        asked. ValueError when given words denote nothing plain.
         """
-        if self.said is not None:
-            return Instruction(self.said, denoted(self.said, objects), self.goal)
-        if self.instructions == "any":
-            return draw_instruction(objects, stream, paraphrase_split=self.paraphrases, goal=self.goal)
-        return Instruction(self.sentence, frozenset(thing.slot for thing in objects), self.goal)
+        every = frozenset(thing.slot for thing in objects)
+        if self.words is not None:
+            said = Instruction(self.words, denoted(self.words, objects), self.goal)
+        elif self.instructions == "any":
+            said = draw_instruction(objects, stream, paraphrase_split=self.paraphrases, goal=self.goal)
+        else:
+            said = Instruction(self.sentence, every, self.goal)
+        self.target[:], self.other[:] = False, False
+        self.target[list(said.slots)], self.other[list(every - said.slots)] = True, True
+        return said
 
+    def judge(self, before: np.ndarray, after: np.ndarray, table: int, there: int, lost: int) -> tuple[float, bool, bool]:
+        """Reward, success, and whether no target is left, from the statuses (slots,) before and after an action.
 
-__all__ = ["INSTRUCTIONS", "Asking", "own_stream"]
+        The reward is the share of the targets that went `there`, less that of those which were `lost` and of the others which
+        left the `table`, and back again. A success has every target there and every other object on the table.
+        """
+        target, other = self.target, self.other
+        gained = np.sum(after[target] == there) - np.sum(before[target] == there)
+        gone = np.sum(after[target] == lost) - np.sum(before[target] == lost)
+        strayed = np.sum(after[other] != table) - np.sum(before[other] != table)
+        success = bool(np.all(after[target] == there) and np.all(after[other] == table))
+        return float(gained - gone - strayed) / int(target.sum()), success, not np.any(after[target] == table)
+
+    def describe(self) -> dict[str, Any]:
+        """The environment's keyword arguments, as far as they are not the default."""
+        drawn = {"instruction": self.instructions, "paraphrases": self.paraphrases}
+        return drawn if self.instructions != "all" else {}
+
+    def info(self) -> dict[str, Any]:
+        """What `info` says of it."""
+        return {"target": self.target.copy()}

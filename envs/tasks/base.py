@@ -13,6 +13,7 @@ import numpy as np
 
 from envs.objects import TableObject, draw_objects
 from envs.scene import BIN_DEPTH, BIN_FLOOR_Z, FLOOR_Z, MAX_OBJECTS, TABLE_HALF
+from envs.tasks.asking import Asking
 from envs.world import World
 
 if TYPE_CHECKING:
@@ -66,6 +67,8 @@ class Task(ABC):
     """Fewest and most objects, unless the environment is told otherwise."""
     instruction: str
     """What this episode asks for, in words."""
+    asking: Asking | None = None
+    """Where its instructions come from, when they can ask for some objects and not for others."""
     state_names: tuple[str, ...] = ()
     """Elements that the task adds to the privileged state, with units in brackets."""
 

@@ -1,16 +1,20 @@
-"""TableClear: every object that stands on the table must come to rest in the bin."""
+"""TableClear: the objects on the table that the instruction denotes, by default all, must come to rest in the bin."""
 
 from __future__ import annotations
 
-from typing import ClassVar
+import copy
+from typing import Any, ClassVar
 
 import numpy as np
 
 from envs import experts
 from envs.controls.base import Control
 from envs.controls.sweep import to_unit
+from envs.instructions import own_stream
 from envs.objects import TableObject
 from envs.scene import BIN_DEPTH, BIN_FLOOR_Z, TABLE_HALF
+from envs.sweep_some import sweep_some
+from envs.tasks.asking import Asking
 from envs.tasks.base import Layout, Status, Task, Verdict
 from envs.world import World
 
@@ -23,41 +27,58 @@ GOAL_DROP = 0.10
 
 
 class TableClear(Task):
-    """Reward: share of the objects that an action brought into the bin, less the share that it dropped on the floor.
+    """Reward: share of the denoted objects that an action brought into the bin, less the share that it dropped on the floor.
 
-    Over when no object is on the table any more; a success when all are in the bin.
+    An object that shall stay costs as much when it leaves the table. Over when no denoted object is on the table any more;
+    a success when all of them are in the bin and the others on the table.
     """
 
     env_id = "worldmodel/TableClear-v0"
     budgets: ClassVar[dict[str, int]] = {"sweep": 8}
     num_objects = (3, 3)
     instruction = "clear the table"
+    asking: Asking
+
+    def __init__(self) -> None:
+        self.asking = Asking("bin", self.instruction)
 
     def start(self, num_objects: int, rng: np.random.Generator) -> Layout:
         """See `Task.start`."""
-        objects = self.draw_objects(num_objects, rng)
+        objects = self._draw(num_objects, rng)
         return Layout(objects, start_layout(objects, rng))
 
     def goal(self, num_objects: int, rng: np.random.Generator) -> Layout:
-        """See `Task.goal`."""
-        objects = self.draw_objects(num_objects, rng)
-        return Layout(objects, goal_layout(objects, rng))
+        """See `Task.goal`; what shall stay is where it starts with the same seed."""
+        objects = self._draw(num_objects, rng)
+        asked = np.array([self.asking.target[thing.slot] for thing in objects])
+        if asked.all():
+            return Layout(objects, goal_layout(objects, rng))
+        poses = start_layout(objects, copy.deepcopy(rng))
+        poses[asked] = goal_layout([thing for thing, yes in zip(objects, asked, strict=True) if yes], rng)
+        return Layout(objects, poses)
 
     def judge(self, world: World, before: np.ndarray) -> Verdict:
         """See `Task.judge`."""
-        after = self.statuses(world)
-        gained = np.sum(after == Status.BIN) - np.sum(before == Status.BIN)
-        lost = np.sum(after == Status.FLOOR) - np.sum(before == Status.FLOOR)
-        success = int(np.sum(after == Status.BIN)) == len(world.objects)
-        return Verdict(float(gained - lost) / len(world.objects), success, not np.any(after == Status.TABLE))
+        return Verdict(*self.asking.judge(before, self.statuses(world), Status.TABLE, Status.BIN, Status.FLOOR))
 
     def expert(self, world: World, control: Control, rng: np.random.Generator) -> np.ndarray:
         """See `Task.expert`."""
-        return to_unit(experts.clear_by_sweeps(self.on_table(world), rng)).ravel()
+        targets, others = self.on_table(world, self.asking.target), self.on_table(world, self.asking.other)
+        return to_unit(sweep_some(targets, others, rng)).ravel()
 
     def aimed(self, world: World, control: Control, rng: np.random.Generator) -> np.ndarray:
         """See `Task.aimed`."""
         return to_unit(experts.aimed_sweep(self.on_table(world), rng)).ravel()
+
+    def info(self, world: World) -> dict[str, Any]:
+        """See `Task.info`: which objects are denoted, (slots,)."""
+        return self.asking.info()
+
+    def _draw(self, num_objects: int, rng: np.random.Generator) -> list[TableObject]:
+        stream = own_stream(rng)  # before the objects are drawn, and without a draw of its own
+        objects = self.draw_objects(num_objects, rng)
+        self.instruction = self.asking.ask(objects, stream).text
+        return objects
 
 
 def start_layout(objects: list[TableObject], rng: np.random.Generator) -> np.ndarray:
