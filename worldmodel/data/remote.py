@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from worldmodel.data.format.features import CHECKSUMS, INFO
-from worldmodel.data.format.files import inside, lock, one_line, publish, publish_json, read_json, sha256_of
+from worldmodel.data.format.files import inside, one_line, publish, publish_json, read_json, sha256_of
+from worldmodel.data.format.locks import lock
 from worldmodel.errors import DataError, MissingExtraError
 
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+):/+")

@@ -193,10 +193,9 @@ def test_an_episode_of_one_action_is_one_row_and_said_to_be(tmp_path: Path):
 def test_a_kill_leaves_nothing_visible_and_the_next_run_begins_anew(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    out, hidden = tmp_path / "out", tmp_path / ".out.part"
+    out, hidden = tmp_path / "out", tmp_path / ".out.1-abc.part"
     hidden.mkdir()
-    (hidden / "export").mkdir()
-    (hidden / "export/half").write_text("written")  # what a killed export leaves
+    (hidden / "half").write_text("written")  # what a killed export leaves
     export(dataset, LeRobot(), out)
     assert not (out / "half").exists() and not hidden.exists()
 
@@ -209,7 +208,7 @@ def test_a_kill_leaves_nothing_visible_and_the_next_run_begins_anew(
         with pytest.raises(DataError, match=r"cannot write .*No space left on device; free space") as caught:
             export(dataset, LeRobot(), tmp_path / "full")
     assert "\n" not in str(caught.value)
-    assert not (tmp_path / "full").exists() and not (tmp_path / ".full.part").exists()
+    assert not (tmp_path / "full").exists() and not list(tmp_path.glob(".full*"))
 
 
 def test_nothing_is_written_over(root: Path, dataset: Dataset, tmp_path: Path):

@@ -124,12 +124,13 @@ def test_other_sensors_and_labels_do_not_fit(tmp_path: Path):
 def test_what_is_in_the_way_stays(root: Path, tmp_path: Path):
     other = write(tmp_path / "a", [11])
     (tmp_path / "out").mkdir()
+    (tmp_path / "out/letter").write_text("dear")
     for out, message in ((tmp_path / "out", "is there already"), (root / "new", "lies in")):
         with pytest.raises(DataError, match=message):
             merge([root, other], out)
     with pytest.raises(DataError, match="two or more"):
         merge([root], tmp_path / "new")
-    assert list((tmp_path / "out").iterdir()) == [] and not (root / "new").exists()
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["letter"] and not (root / "new").exists()
 
 
 def test_a_merge_that_failed_or_was_killed_can_be_run_again(root: Path, tmp_path: Path):

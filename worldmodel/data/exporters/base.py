@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from worldmodel.atomic import sync
 from worldmodel.data.dataset import Dataset
-from worldmodel.data.format.files import PART, lock, one_line, publish
+from worldmodel.data.format.files import publish
+from worldmodel.data.upkeep.swap import new_folder
 from worldmodel.errors import DataError
 from worldmodel.progress import NoProgress, Progress
 
@@ -65,30 +63,12 @@ def export(dataset: Dataset, target: Target, out: Path, progress: Progress | Non
     """
     begun = time.monotonic()
     out = Path(out)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise DataError(f"{out} is there already; choose a new folder for the export")
     if out.resolve().is_relative_to(dataset.root.resolve()):
         raise DataError(f"{out} is inside of the dataset {dataset.root}; choose a folder elsewhere")
     left_out = target.left_out(dataset)
-    part = out.parent / f".{out.name}{PART}"
-    busy = f"{out} is being written by another process; try again when it has finished"
-    with lock(part / ".lock", exclusive=True, wait=1.0, busy=busy):
-        try:
-            for leftover in part.iterdir():  # of a killed export: we hold the lock
-                if leftover.is_dir():
-                    shutil.rmtree(leftover)
-                elif leftover.name != ".lock":
-                    leftover.unlink()
-            target.write(dataset, part / "export", progress or NoProgress())
-            publish(part / "export" / EXPORT, _described(dataset, target, left_out).encode())
-            for path in sorted((part / "export").rglob("*")):
-                sync(path)
-            os.replace(part / "export", out)
-            sync(out.parent)
-        except OSError as error:
-            raise DataError(f"cannot write {out}: {one_line(error)}; free space or choose another folder") from error
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
+    with new_folder(out) as part:
+        target.write(dataset, part, progress or NoProgress())
+        publish(part / EXPORT, _described(dataset, target, left_out).encode())
     return Exported(dataset.num_episodes, tuple(left_out), time.monotonic() - begun)
 
 

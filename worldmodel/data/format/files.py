@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
 import secrets
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
@@ -171,33 +169,3 @@ def sha256_of(path: Path) -> str:
     """Hex SHA-256 of a file's bytes."""
     with reading(path), open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-@contextlib.contextmanager
-def lock(path: Path, *, exclusive: bool, wait: float, busy: str) -> Iterator[None]:
-    """Hold a lock file, shared or exclusive; the kernel releases it when the process ends, however it ends.
-
-    Args:
-        path: the lock file, made when absent and never deleted.
-        exclusive: alone, or together with others that hold it shared.
-        wait: how long to try [s].
-        busy: message of the DataError raised when somebody else still holds it.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise DataError(f"cannot write {path}: {one_line(error)}; choose a folder that can be written") from error
-    deadline = time.monotonic() + wait
-    try:
-        while True:
-            try:
-                fcntl.flock(fd, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
-                break
-            except BlockingIOError as error:
-                if time.monotonic() >= deadline:
-                    raise DataError(busy) from error
-                time.sleep(0.02)
-        yield
-    finally:
-        os.close(fd)

@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 
 from worldmodel.data.format.features import INFO, WORLD
-from worldmodel.data.format.files import lock, one_line, publish_json, read_json
+from worldmodel.data.format.files import one_line, publish_json, read_json
+from worldmodel.data.format.locks import lock
 from worldmodel.data.upkeep.swap import require_settled
 from worldmodel.errors import DataError, MismatchError
 from worldmodel.types import WorldSpec

@@ -30,7 +30,8 @@ from worldmodel.data.format.features import (
     VIDEO_PATH,
     Feature,
 )
-from worldmodel.data.format.files import PART, lock, publish, publish_json, read_json, read_parquet, reading, sha256_of
+from worldmodel.data.format.files import PART, publish, publish_json, read_json, read_parquet, reading, sha256_of
+from worldmodel.data.format.locks import lock
 from worldmodel.data.format.tasks import read_tasks, tasks_table
 from worldmodel.data.format.video import feature_info
 from worldmodel.data.format.world import LOCK, read_world

@@ -8,7 +8,8 @@ import pyarrow.parquet as pq
 
 from worldmodel.atomic import PART
 from worldmodel.data.format.features import INFO
-from worldmodel.data.format.files import lock, one_line, read_json, read_parquet, reading
+from worldmodel.data.format.files import one_line, read_json, read_parquet, reading
+from worldmodel.data.format.locks import lock
 from worldmodel.data.format.world import LOCK
 from worldmodel.data.recording.assemble import finalize
 from worldmodel.data.recording.shards import FEATURES_KEY, RECORDING, ROWS, clips_of, frames_of, shard_rows

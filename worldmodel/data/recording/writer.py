@@ -22,8 +22,9 @@ import pyarrow.parquet as pq
 
 from worldmodel.data.format import statistics
 from worldmodel.data.format.features import Feature, features_of, require_name, sensor_columns
-from worldmodel.data.format.files import lock, one_line, publish
+from worldmodel.data.format.files import one_line, publish
 from worldmodel.data.format.frames import check_episode, columns_of, digest, stats_of, to_table, variation_json
+from worldmodel.data.format.locks import lock
 from worldmodel.data.format.video import ClipEncoder, VideoConfig
 from worldmodel.data.format.world import LOCK, agree, require_free
 from worldmodel.data.recording.shards import CLIPS, FEATURES_KEY, FRAMES, RECORDING, ROWS, recorded_episodes, write_row_groups

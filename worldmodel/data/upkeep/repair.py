@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from worldmodel.data.format.features import CHECKSUMS, IMPORTED, POLICY, WORLD
-from worldmodel.data.format.files import lock, read_json
+from worldmodel.data.format.files import read_json
+from worldmodel.data.format.locks import lock
 from worldmodel.data.format.meta import content_files, licence_of, write_meta
 from worldmodel.data.format.world import LOCK
 from worldmodel.data.recording.leftovers import finish_recording, leftovers, shards_waiting

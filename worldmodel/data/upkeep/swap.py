@@ -13,7 +13,8 @@ from pathlib import Path
 
 from worldmodel.atomic import sync
 from worldmodel.data.format.features import INFO
-from worldmodel.data.format.files import PART, lock, one_line, part_path, publish_json, read_json
+from worldmodel.data.format.files import PART, one_line, part_path, publish_json, read_json
+from worldmodel.data.format.locks import lock
 from worldmodel.errors import DataError
 
 STAGE = ".repair"
@@ -84,9 +85,9 @@ def new_folder(out: Path) -> Iterator[Path]:
     """A folder to fill, which becomes `out` when the block ends well, whole and on the disk; otherwise it is gone.
 
     Raises:
-        DataError: `out` is there already, or cannot be written.
+        DataError: `out` is there already and not empty, or cannot be written.
     """
-    if os.path.lexists(out):
+    if os.path.lexists(out) and (not out.is_dir() or any(out.iterdir())):
         raise DataError(f"{out} is there already; choose another folder, or delete it")
     hidden = out.with_name(f".{out.name}.lock")
     busy = f"{out} is being made by another process; run again when it has finished"
