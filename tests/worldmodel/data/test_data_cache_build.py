@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,13 @@ import pytest
 from tiny_world import make_episode
 
 from worldmodel.data import Dataset, FrameCache, Windows
+from worldmodel.data.format.locks import lock
 from worldmodel.data.loading import cache_build
 from worldmodel.data.loading.cache import cache_bytes, cache_exists
+from worldmodel.data.loading.cache_wait import Telling
 from worldmodel.errors import ConfigError, DataError
 from worldmodel.framing import area_average
+from worldmodel.progress import NoProgress
 
 KEYS = ("pixels", "clock")
 
@@ -117,3 +121,30 @@ def test_a_full_disk_is_told_before_anything_is_decoded(dataset: Dataset, monkey
     with pytest.raises(DataError, match=r"cannot write the cache .*No space left on device.*choose another folder"):
         FrameCache.build(dataset, KEYS, progress=progress)
     assert progress.calls == [] and not cache_exists(dataset, KEYS)
+
+
+def test_a_cache_that_is_there_asks_for_no_folder_that_can_be_written(dataset: Dataset):
+    path = FrameCache.build(dataset, KEYS).path
+    held = path.parent / f".{path.name}.lock"
+    held.unlink()
+    held.mkdir()  # now nobody can lock it
+    assert FrameCache.build(dataset, KEYS).path == path
+
+
+def test_who_waits_for_another_builder_is_told_how_far_that_one_is(dataset: Dataset):
+    held = dataset.root / "there" / f".{FrameCache.build(dataset, KEYS).path.name}.lock"
+    told, release = [], threading.Event()
+
+    class Ear:
+        def update(self, done: int, total: int, **fields: str | float) -> None:
+            told.append((done, total, *fields.values()))
+            release.set()
+
+    waiting = threading.Thread(target=FrameCache.build, args=(dataset, KEYS, held.parent, Ear()))
+    with lock(held, exclusive=True, wait=0.0, busy="busy"):
+        Telling(NoProgress(), held).update(30, 41)
+        waiting.start()
+        assert release.wait(10)
+    waiting.join()
+    assert told[0] == (30, 41, "another process builds this cache")
+    assert told[-1] == (dataset.num_frames, dataset.num_frames)

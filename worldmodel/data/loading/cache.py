@@ -16,8 +16,10 @@ import numpy as np
 
 from worldmodel.data.dataset import Dataset
 from worldmodel.data.format.features import LABEL
-from worldmodel.data.format.files import PART, lock, one_line, read_json
+from worldmodel.data.format.files import PART, one_line, read_json
+from worldmodel.data.format.locks import lock
 from worldmodel.data.loading.cache_build import SCHEMA_VERSION, build_arrays, columns_of, layout_of
+from worldmodel.data.loading.cache_wait import Telling, Waiting
 from worldmodel.errors import DataError
 from worldmodel.framing import Framing
 from worldmodel.progress import NoProgress, Progress
@@ -104,12 +106,14 @@ class FrameCache:
         Framing(image_size=image_size).spec(whole.spec)  # too large a size is told before anything is written
         directory = cache_directory(whole, directory)
         path = directory / _name(whole, keys, image_size)
-        busy = f"{path} is still being built by another process; try again when it has finished"
-        with lock(directory / f".{path.name}.lock", exclusive=True, wait=24 * 3600.0, busy=busy):
-            if not path.exists():
-                for leftover in directory.glob(f".{path.name}.*{PART}"):  # of a killed builder: we hold the lock
-                    shutil.rmtree(leftover)
-                build_arrays(whole, columns, path, progress or NoProgress(), image_size, num_processes)
+        if not path.exists():  # one that is there is whole, and its folder need not be one that can be written
+            held, progress = directory / f".{path.name}.lock", progress or NoProgress()
+            busy = f"{path} is still being built by another process; try again when it has finished"
+            with lock(held, exclusive=True, wait=24 * 3600.0, busy=busy, waiting=Waiting(progress, held)):
+                if not path.exists():
+                    for leftover in directory.glob(f".{path.name}.*{PART}"):  # of a killed builder: we hold the lock
+                        shutil.rmtree(leftover)
+                    build_arrays(whole, columns, path, Telling(progress, held), image_size, num_processes)
         return cls.open(path, ds)
 
     @classmethod
