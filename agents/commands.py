@@ -72,7 +72,10 @@ def record(command: arguments.Record, make_env: MakeEnv, screen: Screen) -> int:
     given = {"num_episodes": command.episodes, "seed": command.seed, "workers": command.workers}
     settings = _replace(config.record, given)
     root = command.out or Path("data") / command.config.stem
-    make_env(config.env).close()  # a wrong environment is told here, in one line, rather than by every worker
+    env = make_env(config.env)  # a wrong environment is told here, in one line, rather than by every worker
+    for line in getattr(env.unwrapped, "lacks", ()):
+        screen.say(f"{config.env.id}: {line}")
+    env.close()
     crew = None if command.ray is None else ray_crew(command.ray)
     with screen.stage("record") as progress:
         done = record_episodes(functools.partial(make_env, config.env), settings, root, progress, crew)
@@ -101,7 +104,11 @@ def train(command: arguments.Train, screen: Screen) -> int:
             screen.say(f"pretrained: it has no predictor and no heads yet; train on with train.init_from={run_dir}")
             screen.say(f"run: {run_dir}")
             return 0
-        if not stages.with_heads(config, run_dir):
+        if not stages.labelled(config, command.data):
+            with screen.stage("goals") as progress:
+                stages.keep_recorded(config, command.data, run_dir, progress=progress)
+            screen.say("no heads: the recording has no labels status and position; plans follow a goal (cost.name: goal)")
+        elif not stages.with_heads(config, run_dir):
             with screen.stage("heads") as progress:
                 stages.fit_heads_of(config, command.data, run_dir, progress=progress)
     except KeyboardInterrupt:

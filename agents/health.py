@@ -66,11 +66,9 @@ class HealthReport:
 def health_of(run: Run, recordings: Recordings, generator: torch.Generator, calibration: AnyWindows) -> HealthReport:
     """Everything, on validation episodes; `calibration` are the windows that surprise is calibrated on.
 
-    Of several embodiments, the first one is looked at. Raises CheckpointError for a run without heads.
+    Of several embodiments, the first one is looked at. Without heads, in latent units alone.
     """
-    if run.heads is None:
-        raise CheckpointError(f"{run.directory} has no heads yet; finish its training first")
-    model, head = run.model, run.heads.progress
+    model, head = run.model, run.heads.progress if run.heads is not None else None
     model.embody(0)
     drifting = draw(longest_windows(recordings), NUM_WINDOWS, generator)
     drift = horizon_errors(model, drifting, head)
@@ -89,7 +87,8 @@ def health_of(run: Run, recordings: Recordings, generator: torch.Generator, cali
     if len(z) > 1:
         seen = min(model.config.context_length, z.shape[1] - 1) + 1
         rows, actions = slice(NUM_COMPARED), usual.actions[:NUM_COMPARED, : seen - 1].to(run.device)
-        plan = plannability(model, z[rows, :seen], actions, generator, NUM_OTHERS, ProgressCost(head))
+        cost = ProgressCost(head) if head is not None else None
+        plan = plannability(model, z[rows, :seen], actions, generator, NUM_OTHERS, cost)
         measures |= {name: getattr(plan, name) for name in ("action_ratio", "action_rank", "cost_spread")}
     solved = [episode for episode in recordings.validation_episodes(NUM_EPISODES, 3) if episode.success]
     goal = goal_approach([latents_of(run, episode) for episode in solved])

@@ -35,12 +35,13 @@ logger = logging.getLogger(__name__)
 def measure(config: ExperimentConfig, data: Sources, run_dir: Path, progress: Progress | None = None) -> dict[str, float]:
     """Write RUN/diagnostics.json and the strips of imagination beside reality; what the progress head finds of objects.
 
+    A run of recordings without labels has no heads: nothing is found of objects then, and there are no strips.
     Raises CheckpointError while the heads are not fitted, ConfigError when no episode was kept for validation.
     """
     progress = progress or NoProgress()
     progress.update(0, 3, measuring="objects")
     run = load_run(run_dir, resolve_device(config.train.device))
-    if run.heads is None:
+    if run.heads is None and run.recorded is None:
         raise CheckpointError(f"{run_dir} has no heads yet; finish its training first")
     recordings = open_recordings(data, config, progress)
     require_same_data(run, recordings, run_dir)
@@ -49,7 +50,9 @@ def measure(config: ExperimentConfig, data: Sources, run_dir: Path, progress: Pr
 
     # what the head reads off seen and imagined latents
     num_frames = min(NUM_PROBED, windows.num_windows)
-    found = probe(run.model, run.heads.progress, windows, generator, num_frames, max_steps=min(2, horizon))
+    found: dict[str, float] = {}
+    if run.heads is not None:
+        found = probe(run.model, run.heads.progress, windows, generator, num_frames, max_steps=min(2, horizon))
     progress.update(1, 3, measuring="drift")
 
     # whether the latent, the predictor and the planner's costs are sound, and how fast imagination drifts
@@ -59,7 +62,7 @@ def measure(config: ExperimentConfig, data: Sources, run_dir: Path, progress: Pr
     progress.update(2, 3, measuring="pictures")
 
     # what it looks like
-    if run.model.encoder.image is not None:
+    if run.model.encoder.image is not None and run.heads is not None:
         run.model.embody(0)
         strips = imagine_strips(
             run.model,
@@ -72,7 +75,7 @@ def measure(config: ExperimentConfig, data: Sources, run_dir: Path, progress: Pr
         )
         save_strips(run_dir, strips, recordings.spec.action)
     measures: dict[str, float | str] = {"parameters": run.model.num_parameters, **health.measures}
-    if config.measure.num_probe_frames > 0:
+    if config.measure.num_probe_frames > 0 and run.heads is not None:
         measures |= probe_of_many(run, config, recordings, windows, horizon, num_frames, progress)
     save_diagnostics(
         run_dir,

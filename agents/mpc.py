@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from agents.episode_goals import EpisodeGoals
 from agents.goals import to_observation
 from agents.planners.sampling import Plan, Planner
 from agents.protocol import content_hash
@@ -61,15 +62,15 @@ class MPCAgent:
     the next decision. Each frame is encoded once, when it is new, with the `tubelet` - 1 before it that its latent depends on;
     what stays of it is its latent.
 
-    `decision_seconds` bounds the time of one decision (the planner stops early and answers with the best
-    so far); None lets it finish.
+    `decision_seconds` bounds the time of one decision (the planner stops early and answers with the best so far); None lets
+    it finish. With `EpisodeGoals` in place of a cost, an environment is asked for its goal when an episode begins.
     """
 
     def __init__(
         self,
         model: ContextualModel,
         planner: Planner,
-        cost: Cost,
+        cost: Cost | EpisodeGoals,
         *,
         sensors: Sequence[str],
         context_length: int = 1,
@@ -113,7 +114,7 @@ class MPCAgent:
 
     @torch.no_grad()
     def act(self, observations: Mapping[str, np.ndarray], envs: Sequence[gymnasium.Env] = ()) -> np.ndarray:
-        """Actions (B, A) float32 for observations (B, ...); `envs` are not looked at.
+        """Actions (B, A) float32 for observations (B, ...); `envs` are asked for their goals, or not looked at.
 
         An environment is looked at, and planned for, when the last block that was planned for it is done.
         """
@@ -121,6 +122,8 @@ class MPCAgent:
         if any(size != len(self.minds) for size in sizes.values()):
             raise MismatchError(f"reset() began {len(self.minds)} environments, and act() sees {sizes}; they must be as many")
         rows = [index for index, mind in enumerate(self.minds) if not mind.ahead]
+        if isinstance(self.cost, EpisodeGoals):
+            self._ask_for_goals(self.cost, envs)
         if rows:
             self._decide(rows, {key: np.asarray(observations[key])[rows] for key in sizes})
         return np.stack([mind.ahead.popleft() for mind in self.minds])
@@ -133,7 +136,7 @@ class MPCAgent:
         plan = self.planner.plan(
             self._remembering(minds, context.shape[1]),
             context,
-            self.cost,
+            self._cost_of(minds),
             generators=[mind.generator for mind in minds],
             warm_start=_warm_start(minds),
             deadline=None if self.decision_seconds is None else begun + self.decision_seconds,
@@ -149,6 +152,19 @@ class MPCAgent:
             del mind.done[: -self.context_length]
             mind.ahead.extend(block.reshape(self.action_block, -1))
             mind.warm = warm
+
+    def _ask_for_goals(self, goals: EpisodeGoals, envs: Sequence[gymnasium.Env]) -> None:
+        """Ask the environments whose episode has just begun. MismatchError when they are not at hand."""
+        if len(envs) != len(self.minds):
+            raise MismatchError(f"goals are asked of the environments: {len(self.minds)} expected, {len(envs)} got")
+        for mind, env in zip(self.minds, envs, strict=True):
+            mind.goal = goals.look(env) if mind.goal is None else mind.goal
+
+    def _cost_of(self, minds: Sequence[_Mind]) -> Cost:
+        """The cost of these environments' plans."""
+        if not isinstance(self.cost, EpisodeGoals):
+            return self.cost
+        return self.cost.cost([mind.goal for mind in minds if mind.goal is not None])
 
     def _remembering(self, minds: Sequence[_Mind], num_frames: int) -> WorldModel:
         """The model, told of the actions between its frames of context when there are several."""
@@ -194,6 +210,8 @@ class _Mind:
         """(A,) each: what is left of the block that it decided last."""
         self.warm: Tensor | None = None
         """(H, action_block * A): the last plan, one decision on."""
+        self.goal: Tensor | None = None
+        """(K, D): where it should lead, where each episode has a goal of its own."""
 
 
 def _warm_start(minds: Sequence[_Mind]) -> Tensor | None:

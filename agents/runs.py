@@ -19,10 +19,12 @@ from torch import Tensor, nn
 
 from agents import strict
 from agents.costs import GoalDistance, ProgressCost
+from agents.episode_goals import EpisodeGoals, has_episode_goals
 from agents.experiment import CostConfig, ExperimentConfig, PlannerConfig
 from agents.goals import goal_from_picture, goal_observation
 from agents.mpc import MPCAgent
 from agents.planners import build_planner
+from agents.recorded import Recorded, load_recorded
 from agents.worldspec import spec_of
 from worldmodel.errors import CheckpointError, ConfigError, MismatchError
 from worldmodel.heads import PictureHead, PictureHeadConfig, ProgressHead, ProgressHeadConfig
@@ -90,6 +92,8 @@ class Run:
     """None while they are not fitted."""
     device: torch.device
     """Where the weights are."""
+    recorded: Recorded | None = None
+    """Frames and actions that are kept of a recording without labels, which has no heads."""
 
     def prepare(self, observations: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
         """Observations as the world gives them -> as the model takes them."""
@@ -126,7 +130,7 @@ def load_run(directory: Path, device: torch.device | str = "cpu") -> Run:
         heads = Heads(ProgressHead(record.progress), PictureHead(record.picture), actions, *of_others)
         load_weights(heads, checkpoint.heads, str(directory / "heads.safetensors"))
         heads = heads.to(device).eval()
-    return Run(directory, manifest, model.to(device).eval(), heads, device)
+    return Run(directory, manifest, model.to(device).eval(), heads, device, load_recorded(directory))
 
 
 def sensors_of(run: Run, env: gymnasium.Env) -> tuple[str, ...]:
@@ -155,10 +159,11 @@ def build_agent(run: Run, planner: PlannerConfig, cost: CostConfig, env: gymnasi
     """
     number = require_fit(run, env)
     run.model.embody(number)
-    recorded = run.heads.recorded(number) if run.heads is not None and len(run.heads.recorded(number)) > 0 else None
+    recorded = run.recorded.actions if run.recorded is not None else None
+    recorded = run.heads.recorded(number) if run.heads is not None else recorded
     return MPCAgent(
         run.model,
-        build_planner(planner.chosen, run.model.spec.action, recorded),
+        build_planner(planner.chosen, run.model.spec.action, recorded if recorded is not None and len(recorded) else None),
         build_cost(run, cost, env),
         sensors=sensors_of(run, env),
         context_length=run.manifest.context_length,
@@ -170,11 +175,15 @@ def build_agent(run: Run, planner: PlannerConfig, cost: CostConfig, env: gymnasi
     )
 
 
-def build_cost(run: Run, cost: CostConfig, env: gymnasium.Env) -> Cost:
+def build_cost(run: Run, cost: CostConfig, env: gymnasium.Env) -> Cost | EpisodeGoals:
     """The cost that a configuration names. CheckpointError when it reads a head that was not fitted."""
+    if cost.name == "goal" and has_episode_goals(env):
+        return EpisodeGoals(run.model, sensors_of(run, env), run.prepare, run.recorded, cost.goal, str(run.device))
     if cost.name == "goal":
         picture = run.prepare(goal_observation(env, seed=0))
         return GoalDistance(goal_from_picture(run.model, picture, sensors_of(run, env), run.device), cost.goal)
+    if run.heads is None and run.recorded is not None:
+        raise CheckpointError(f"{run.directory} has no heads, as its recording has no labels: plan with cost.name=goal")
     if run.heads is None:
         raise CheckpointError(f"{run.directory} has no heads yet, which cost.name=progress needs; finish its training first")
     return ProgressCost(run.heads.progress, cost.progress)

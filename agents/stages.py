@@ -19,9 +19,10 @@ from agents import strict
 from agents.baselines import Agent, ExpertAgent, RandomAgent
 from agents.evaluate import evaluate
 from agents.experiment import ExperimentConfig
+from agents.recorded import keep
 from agents.recordings import Recordings, open_recordings
 from agents.runs import Heads, Run, build_agent, load_run, require_fit
-from agents.scores import Evaluation
+from agents.scores import CEILING, Evaluation
 from agents.shaping import shaping
 from agents.sources import Sources, fingerprint_of, parts_of, robots_of
 from worldmodel.diagnostics import Health
@@ -40,6 +41,8 @@ from worldmodel.train.trainer import Trainer
 
 DIAGNOSTICS, EVALUATION, JOURNAL = "diagnostics.json", "evaluation.json", "training/evaluation.jsonl"
 """Files of a run folder, besides those of the checkpoint."""
+NUM_GOAL_FRAMES = 1024
+"""Recorded frames that a run without heads keeps, among which a goal is found."""
 
 
 def trained(config: ExperimentConfig, data: Sources, run_dir: Path) -> bool:
@@ -138,6 +141,22 @@ def fit_heads_of(config: ExperimentConfig, data: Sources, run_dir: Path, *, prog
     return fitted.metrics
 
 
+def labelled(config: ExperimentConfig, data: Sources) -> bool:
+    """Whether the recordings have the labels that heads are fitted on; other people's worlds have none."""
+    parts = parts_of(data, config.data, robots_of(config))
+    return all({"status", "position"} <= set(part.dataset.label_names) for part in parts)
+
+
+def keep_recorded(config: ExperimentConfig, data: Sources, run_dir: Path, *, progress: Progress) -> None:
+    """Keep, in place of heads, frames of a recording that can be goals, and actions for the planner."""
+    recordings = open_recordings(data, config, progress)
+    require_same_data(load_run(run_dir), recordings, run_dir)
+    keep(recordings, run_dir, NUM_GOAL_FRAMES, config.planner.num_recorded_actions)
+    manifest = read_manifest(run_dir)
+    with told(run_dir, manifest, config.logging) as logger:
+        logger.publish_model(run_dir, [MANIFEST, *manifest.checksums])
+
+
 def require_same_data(run: Run, recordings: Recordings, run_dir: Path) -> None:
     """Raise CheckpointError unless the model of a run has learned from these recordings, cut in this way."""
     if recordings.fingerprint != run.manifest.data.fingerprint:
@@ -160,16 +179,17 @@ def score(run: Run, config: ExperimentConfig, env: gymnasium.Env, progress: Prog
     The evaluation that the run's experiment asks for is RUN/evaluation.json; any other (more objects, another planner, fewer
     episodes) stands beside it as RUN/evaluation-HASH.json. An interrupted one goes on from its journal.
     """
-    agents = {name: make_agent(name, run, config, env) for name in config.evaluate.players}
+    absent = {} if hasattr(env.unwrapped, "expert_action") else {CEILING: "this world has no scripted expert"}
+    agents = {name: make_agent(name, run, config, env) for name in config.evaluate.players if name not in absent}
     trained_on = run.manifest.data.train_seeds
     journal = run.directory / JOURNAL
-    found = evaluate(env, agents, config.evaluate, trained_on=trained_on, journal=journal, progress=progress)
+    found = evaluate(env, agents, config.evaluate, trained_on=trained_on, journal=journal, progress=progress, absent=absent)
     suffix = "" if asks_the_same(config, run.experiment()) else f"-{found.hash}"
     for target in (run.directory / f"evaluation{suffix}.json", path):
         if target is not None:
             found.save(target)
     values = found.to_json()
-    entry = {key: values[key] for key in ("protocol", "agents", "identities")}
+    entry = {key: values[key] for key in ("protocol", "agents", "identities", "absent") if key in values}
     manifest = read_manifest(run.directory)
     mine = (found.protocol.hash, found.identities)
     others = (e for e in manifest.evaluations if (e["protocol"]["hash"], e.get("identities")) != mine)
