@@ -14,6 +14,7 @@ from tests.worldmodel import references
 from tests.worldmodel.test_jepa import CONFIG, latents, observation, tiny
 from tests.worldmodel.toy import ToyWindows, toy_spec
 from worldmodel.encoder import EncoderConfig
+from worldmodel.errors import ConfigError
 from worldmodel.jepa import JEPA
 from worldmodel.objectives import ObjectiveConfig, SIGRegConfig, build_objective
 from worldmodel.objectives.prediction import prediction_errors
@@ -121,3 +122,17 @@ def test_rollouts_work_on_latents_that_are_not_normalised() -> None:
     z, actions = latents(2, 2)
     with torch.inference_mode():
         torch.testing.assert_close(model.rollout(z, actions[:, None])[:, 0, 0], model.predict(z[:, -1:], actions[:, :1])[:, 0])
+
+
+def test_a_flat_vector_is_a_linear_map_of_all_tokens() -> None:
+    encoder = dataclasses.replace(CONFIG.encoder, output="vector", pool="flat", norm="none", token_dim=10)
+    model = JEPA(dataclasses.replace(CONFIG, encoder=encoder), toy_spec())
+    obs = observation(2, 3)
+    z = model.encode(obs)
+    assert z.shape == (2, 3, 1, 10)
+    fused = cast(Any, model.encoder)
+    tokens = torch.cat(fused.sensors(obs), dim=2).flatten(2).double()  # (B, T, L * C)
+    want = tokens @ fused.out.weight.double().T + fused.out.bias.double()
+    torch.testing.assert_close(z[:, :, 0].double(), want, atol=1e-4, rtol=1e-4)
+    with pytest.raises(ConfigError, match="pool is flat and output is grid; expected output: vector"):
+        EncoderConfig(pool="flat")

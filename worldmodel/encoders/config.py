@@ -134,6 +134,8 @@ class EncoderConfig:
     """A frame's latent: a token for each place (and each other sensor), a few that look where they want, or one."""
     num_pooled: int = 4
     """Tokens of a pooled latent."""
+    pool: Literal["attentive", "flat"] = "attentive"
+    """How a vector is made of a frame's tokens: one learned look at all of them, or a linear map of all of them in a row."""
     vit: ViTConfig = field(default_factory=ViTConfig)
     """The transformer, where kind is vit."""
     pretrained: PretrainedConfig = field(default_factory=PretrainedConfig)
@@ -152,6 +154,8 @@ class EncoderConfig:
         require_at_least(self, 1, "stem_stride", "grid", "token_dim", "num_pooled")
         require_share(self, "norm_momentum", zero=False)
         require_share(self, "sensor_dropout", one=False)
+        if self.pool == "flat" and self.output != "vector":
+            raise ConfigError(f"pool is flat and output is {self.output}; expected output: vector")
         if self.kind == "pretrained" and self.pretrained.path is None and self.pretrained.backbone is None:
             raise ConfigError("kind is pretrained, and pretrained.path is null; expected a folder with config.json")
 

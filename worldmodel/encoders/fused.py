@@ -20,7 +20,7 @@ from worldmodel.nn.embodied import Body, per_body
 from worldmodel.nn.masks import TokenMask
 from worldmodel.nn.rotary import rotation
 from worldmodel.nn.tokenizers.camera import CameraTokenizer, ConvTokenizer, conv_layers, patch_layers
-from worldmodel.nn.vit import AttentivePool, ViT
+from worldmodel.nn.vit import AttentivePool, Row, ViT
 from worldmodel.types import Observation
 
 
@@ -50,8 +50,10 @@ class FusedEncoder(Encoder):
             self.pool, self.layout = None, self.inner
         else:
             count = 1 if config.output == "vector" else config.num_pooled
-            self.pool, self.layout = AttentivePool(self.width, count), TokenLayout(0, 0, count)
-        self.out = nn.Linear(self.width, config.token_dim)
+            flat = config.pool == "flat"
+            self.pool, self.layout = Row() if flat else AttentivePool(self.width, count), TokenLayout(0, 0, count)
+        tokens_in_row = self.inner.num_tokens if isinstance(self.pool, Row) else 1
+        self.out = nn.Linear(tokens_in_row * self.width, config.token_dim)
         self.norm = per_body([normaliser(config, self.num_tokens) for _ in bodies])
 
     def tokens(self, obs: Observation) -> Tensor:

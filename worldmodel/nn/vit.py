@@ -63,3 +63,11 @@ class AttentivePool(nn.Module):
         q = self.queries.to(k.dtype).unflatten(-1, (self.num_heads, -1)).transpose(0, 1).expand(len(x), -1, -1, -1)
         pooled = self.out(attend(q, k, v).transpose(1, 2).flatten(2))
         return pooled + self.down(F.gelu(self.up(self.norm_mlp(pooled))))
+
+
+class Row(nn.Module):
+    """Tokens (B, L, C) -> all of them in a row, (B, 1, L * C)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Nothing is lost."""
+        return x.flatten(1).unsqueeze(1)
