@@ -94,10 +94,10 @@ def test_a_resumed_run_has_the_same_target(tmp_path: Path) -> None:
         make_trainer(tmp_path / "run").fit(progress=CtrlC())
     resumed = make_trainer(tmp_path / "run", seed=9)
     resumed.fit(resume=True)
-    state = straight.modules.state_dict()
+    state = straight.learner.state_dict()
     assert any("ema.encoder" in name for name in state)
     for name, value in state.items():
-        assert torch.equal(value, resumed.modules.state_dict()[name]), name
+        assert torch.equal(value, resumed.learner.state_dict()[name]), name
     encoder, copy = straight.model.encoder, straight.objective.ema.encoder  # type: ignore[union-attr, attr-defined]
     pairs = list(zip(encoder.parameters(), copy.parameters(), strict=True))  # type: ignore[operator]
     assert any(not torch.equal(one, other) for one, other in pairs)  # it lags behind

@@ -40,12 +40,16 @@ class AdaLNBlock(nn.Module):
 
     def forward(self, x: Tensor, cond: Tensor, turn: Rotation, mask: Mask | None = None) -> Tensor:
         """x (B, ..., L, C); cond (B, ..., L, cond_dim) a token, or (B, ..., 1, cond_dim) for all along that axis."""
-        return self.extend(x, cond, turn, mask)[0]
+        return self._extended(x, cond, turn, mask, None)[0]
 
     def extend(
         self, x: Tensor, cond: Tensor, turn: Rotation, mask: Mask | None = None, past: Past | None = None
     ) -> tuple[Tensor, Past]:
         """As forward, and the keys and values of `past` and x, for the tokens that come after."""
+        return self._extended(x, cond, turn, mask, past)
+
+    def _extended(self, x: Tensor, cond: Tensor, turn: Rotation, mask: Mask | None, past: Past | None) -> tuple[Tensor, Past]:
+        # neither of the two calls the other: each of them gathers the block's weights where those are sharded
         shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = self.modulation(cond)
         h = torch.addcmul(shift_a, F.layer_norm(x, (self.width,)), scale_a)
         attended, past = self.attention.extend(h, turn, mask, past)

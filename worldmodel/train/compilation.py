@@ -25,11 +25,14 @@ def compiled(model: nn.Module, mode: CompileMode, fullgraph: bool = False) -> It
     if mode == "off":
         yield
         return
+    # DDP would cut the graphs between its buckets, which FlexAttention's do not survive; whole ones are reduced as well.
+    before, torch._dynamo.config.optimize_ddp = torch._dynamo.config.optimize_ddp, False
     for name in COMPILED_METHODS:
         # On the instance, in front of the class's method: parameters keep their names and modules their types.
         setattr(model, name, torch.compile(getattr(model, name), backend=mode, fullgraph=fullgraph))
     try:
         yield
     finally:
+        torch._dynamo.config.optimize_ddp = before
         for name in COMPILED_METHODS:
             delattr(model, name)

@@ -15,13 +15,16 @@ FOLDER = "nonfinite"
 """Where the batches lie in the run folder."""
 
 
-def stop_on(window: Window, step: int, measured: dict[str, float], run_dir: Path) -> WorldModelError:
-    """The error to raise in update `step`, after the batch was written to RUN/nonfinite/step-N.{safetensors,json}."""
+def stop_on(window: Window, step: int, measured: dict[str, float], run_dir: Path, writes: bool = True) -> WorldModelError:
+    """The error to raise in update `step`, after the batch was written to RUN/nonfinite/step-N.{safetensors,json}.
+
+    Of several processes that have the same batch, one `writes`.
+    """
     path = run_dir / FOLDER / f"step-{step}.safetensors"
     tensors = {f"observations.{key}": value for key, value in window.observations.items()}
     tensors |= {f"labels.{key}": value for key, value in window.labels.items()}
     tensors |= {"actions": window.actions, "episode_index": window.episode_index, "frame_index": window.frame_index}
-    write_atomic(path, safetensors.torch.save({key: value.cpu().contiguous() for key, value in tensors.items()}))
+    content = safetensors.torch.save({key: value.cpu().contiguous() for key, value in tensors.items()})
     words = {key: value if math.isfinite(value) else str(value) for key, value in measured.items()}
     facts = {
         "step": step,
@@ -29,7 +32,9 @@ def stop_on(window: Window, step: int, measured: dict[str, float], run_dir: Path
         "episode_index": window.episode_index.tolist(),
         "frame_index": window.frame_index.tolist(),
     }
-    write_atomic(path.with_suffix(".json"), dump_json(facts).encode())
+    if writes:
+        write_atomic(path, content)
+        write_atomic(path.with_suffix(".json"), dump_json(facts).encode())
     episodes = sorted(set(window.episode_index.tolist()))
     shown = ", ".join(map(str, episodes[:8])) + (", ..." if len(episodes) > 8 else "")
     bad = ", ".join(f"{key} is {value}" for key, value in measured.items() if not math.isfinite(value))

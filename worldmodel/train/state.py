@@ -7,6 +7,7 @@ A kill at any moment leaves the previous state or the new one. Nothing is pickle
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,9 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from worldmodel.errors import CheckpointError
-from worldmodel.train.checkpoint import cpu_copy, cpu_state, load_weights
+from worldmodel.train.checkpoint import cpu_copy, load_weights
 from worldmodel.train.files import dump_json, write_atomic
+from worldmodel.train.parallel import placed
 
 STATE = Path("training") / "state.safetensors"
 """Where it lies in the run folder."""
@@ -42,11 +44,14 @@ class TrainingState:
     """Processor time that the updates have taken [s]."""
 
 
+def header(state: TrainingState) -> dict[str, Any]:
+    """All of a state but its tensors, as JSON values."""
+    return {name: getattr(state, name) for name in ("step", "sampler", "sums", "identity", "cpu_seconds")}
+
+
 def save_state(run_dir: Path, state: TrainingState) -> None:
     """Replace the state of `run_dir`."""
-    header = {"step": state.step, "sampler": state.sampler, "sums": state.sums, "identity": state.identity}
-    header["cpu_seconds"] = state.cpu_seconds
-    content = safetensors.torch.save(state.tensors, metadata={"state": dump_json(header, indent=None)})
+    content = safetensors.torch.save(state.tensors, metadata={"state": dump_json(header(state), indent=None)})
     write_atomic(run_dir / STATE, content)
 
 
@@ -66,28 +71,32 @@ def load_state(run_dir: Path) -> TrainingState | None:
 
 
 def pack(
-    model: nn.Module, objective: nn.Module | None, optimizer: torch.optim.Optimizer, generators: dict[str, Tensor]
+    learner: nn.Module, optimizer: torch.optim.Optimizer, generators: Mapping[str, Tensor], sharded: bool = False
 ) -> dict[str, Tensor]:
-    """Copies of every tensor that changes while training, under names that say whose they are."""
-    tensors = {f"model.{name}": value for name, value in cpu_state(model).items()}
-    if objective is not None:
-        tensors |= {f"objective.{name}": value for name, value in cpu_state(objective).items()}
+    """Every tensor that changes while training, under names that say whose they are: model, objective, optimizer, generator.
+
+    Copies on the CPU; with `sharded` what this process holds, as it lies, for who writes it at once.
+    """
+    keep = _as_it_lies if sharded else cpu_copy
+    tensors = {name: keep(value) for name, value in learner.state_dict().items()}
     for number, moments in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{number}.{name}": cpu_copy(value) for name, value in moments.items()}
+        tensors |= {f"optimizer.{number}.{name}": keep(value) for name, value in moments.items()}
     return tensors | {f"generator.{name}": value.clone() for name, value in generators.items()}
 
 
 def unpack(
-    tensors: dict[str, Tensor], source: str, model: nn.Module, objective: nn.Module | None, optimizer: torch.optim.Optimizer
+    tensors: Mapping[str, Tensor], source: str, learner: nn.Module, optimizer: torch.optim.Optimizer
 ) -> dict[str, Tensor]:
-    """The inverse of `pack`, in place; returns the generators. CheckpointError when it belongs to another model."""
-    load_weights(model, _part(tensors, "model"), source)
-    if objective is not None:
-        load_weights(objective, _part(tensors, "objective"), source)
+    """The inverse of `pack`, in place, of whole tensors; returns the generators. CheckpointError for another model's."""
+    own = learner.state_dict()
+    weights = {name: value for name, value in tensors.items() if name.split(".")[0] in ("model", "objective")}
+    load_weights(learner, {name: placed(value, own.get(name, value)) for name, value in weights.items()}, source)
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
     moments: dict[int, dict[str, Tensor]] = {}
     for name, value in _part(tensors, "optimizer").items():
         number, key = name.split(".", 1)
-        moments.setdefault(int(number), {})[key] = value
+        parameter = parameters[int(number)]
+        moments.setdefault(int(number), {})[key] = placed(value, parameter) if value.shape == parameter.shape else value
     optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
     # In the layout of their weights (channels_last, say): another one is another order of rounding.
     for parameter, own in optimizer.state.items():
@@ -95,6 +104,11 @@ def unpack(
     return _part(tensors, "generator")
 
 
-def _part(tensors: dict[str, Tensor], owner: str) -> dict[str, Tensor]:
+def _part(tensors: Mapping[str, Tensor], owner: str) -> dict[str, Tensor]:
     """The tensors of one owner, without its name before theirs."""
     return {name.removeprefix(owner + "."): value for name, value in tensors.items() if name.startswith(owner + ".")}
+
+
+def _as_it_lies(tensor: Tensor) -> Tensor:
+    """The tensor where it is, its elements in plain order."""
+    return tensor.detach().contiguous()

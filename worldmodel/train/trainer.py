@@ -15,7 +15,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -31,16 +31,19 @@ from worldmodel.train.clock import Clock
 from worldmodel.train.compilation import CompileMode, compiled
 from worldmodel.train.device import DeviceName, resolve_device
 from worldmodel.train.interrupt import Interrupts
-from worldmodel.train.logging import Logger
+from worldmodel.train.logging import Logger, Loggers
 from worldmodel.train.nonfinite import stop_on
 from worldmodel.train.optimizer import build_adamw, set_learning_rate
+from worldmodel.train.parallel import Learner, Parallel, Replica, whole
 from worldmodel.train.prefetch import Prefetcher, move
+from worldmodel.train.ranks import Ranks
 from worldmodel.train.schedule import SCHEDULES
-from worldmodel.train.state import STATE, TrainingState, load_state, pack, save_state, unpack
+from worldmodel.train.sharded_state import find_state, keep_state
+from worldmodel.train.state import STATE, TrainingState, pack, unpack
 from worldmodel.train.validate import Diagnose, Validation
 from worldmodel.types import Window
 
-NOT_SHAPING = ("compile", "device", "num_threads", "log_every", "val_every", "val_batches", "save_every_seconds")
+NOT_SHAPING = ("compile", "device", "parallel", "num_threads", "log_every", "val_every", "val_batches", "save_every_seconds")
 """Settings that may change on resuming: they move the last bits at most. All others decide the weights."""
 
 
@@ -77,6 +80,8 @@ class TrainConfig:
     """Whether the model runs through torch.compile, and with which backend."""
     device: DeviceName = "auto"
     """Where to compute; auto takes an accelerator where there is one."""
+    parallel: Parallel = field(default_factory=Parallel)
+    """How the model is spread over the processes that torchrun started; batch_size counts the windows of all of them."""
     num_threads: int | None = None
     """CPU threads of an operation; None for torch's own choice. The last bits depend on it."""
     log_every: int = 20
@@ -141,25 +146,29 @@ class Trainer:
         `identity`: plain values, besides `config`, that must be the same on resuming, such as the data's fingerprint.
 
         `diagnose`: numbers that tell a healthy model from a broken one, logged as val/NAME.
+
+        Of several processes each has a trainer of its own; batches that somebody else has chosen are this one's part of them.
         """
         if windows_train.num_windows < config.batch_size:
             raise DataError(
                 f"{windows_train.num_windows} windows of {config.num_frames} frames are less than one batch of "
                 f"{config.batch_size}; record more episodes, or lower train.batch_size"
             )
-        self.config, self.logger, self.run_dir = config, logger, run_dir
+        self.config, self.run_dir, self.ranks = config, run_dir, Ranks()
+        self.logger = logger if self.ranks.first else Loggers()
         self.device = resolve_device(config.device)
-        self.model, self.objective = model.to(self.device), objective
-        self.objective_module = objective.to(self.device) if isinstance(objective, nn.Module) else None
+        self.model, self.objective = model, objective
+        self.replica = Replica(Learner(model, objective), config.parallel, self.device)
+        self.learner = self.replica.learner
         # what follows the weights, such as an EMA target: after_update(model, step, num_steps)
-        self.after_update: Callable[[nn.Module, float, int], None] | None = getattr(objective, "after_update", None)
-        modules = [model] if self.objective_module is None else [model, self.objective_module]
-        self.modules = nn.ModuleList(modules)
-        self.optimizer = build_adamw(self.modules.parameters(), config.learning_rate, config.weight_decay, config.betas)
+        self.after_update: Callable[[nn.Module, float, int], None] | None
+        self.after_update = getattr(self.learner.objective, "after_update", None)
+        self.optimizer = build_adamw(self.learner.parameters(), config.learning_rate, config.weight_decay, config.betas)
         if isinstance(windows_train, BatchSource):
             self.batches: BatchSource = windows_train
         else:
-            sampler = ShuffledSampler(windows_train.num_windows, config.batch_size, config.seed)
+            num, ranks = windows_train.num_windows, self.ranks
+            sampler = ShuffledSampler(num, config.batch_size, config.seed, rank=ranks.rank, world_size=ranks.world_size)
             self.batches = Batches(windows_train, sampler)
         self.beginning = self.batches.state_dict()
         self.validation = (
@@ -180,13 +189,14 @@ class Trainer:
         there and not to be resumed, and for a loss that is no number. Ctrl-C leaves as KeyboardInterrupt and SIGTERM as
         SystemExit, both after the state is saved.
         """
-        config, progress = self.config, progress or NoProgress()
+        config, ranks = self.config, self.ranks
+        progress = progress if progress is not None and ranks.first else NoProgress()
         with ExitStack() as stack:
             stack.enter_context(_num_threads(config.num_threads))
             stack.enter_context(torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []))
 
             # Where to begin: seeds, or everything as it was.
-            torch.manual_seed(config.seed)
+            torch.manual_seed(ranks.seed(config.seed))
             self.batches.load_state_dict(self.beginning)
             step, sums, clock = 0, defaultdict[str, float](float), Clock(config.num_steps, config.max_cpu_seconds)
             state = self._find_state(resume)
@@ -194,17 +204,18 @@ class Trainer:
                 step, sums, clock.spent = state.step, defaultdict(float, state.sums), state.cpu_seconds
                 self.batches.load_state_dict(json.loads(state.sampler))
                 self._restore(state)
+            stack.enter_context(ranks.watch())
+            ranks.wait()  # all of them have looked before the first one writes
             self.logger.start(step)
             if clock.over(step):
-                self.modules.eval()
-                return step
+                return self._end(step)
 
             # Update after update.
-            stack.enter_context(compiled(self.model, config.compile))
+            stack.enter_context(compiled(self.learner.model, config.compile))
             batches = stack.enter_context(Prefetcher(self.batches))
             interrupts = stack.enter_context(Interrupts())
             busy, waited, num_timed, saved_at = 0.0, 0.0, 0, time.monotonic()
-            self.modules.train()
+            self.learner.train()
             while not clock.over(step):
                 # The next batch.
                 began = time.monotonic()
@@ -241,12 +252,21 @@ class Trainer:
                 progress.update(*clock.progress(step), loss=measured.get("loss", math.nan))
 
                 # What is kept of it.
-                if last or interrupts.signal is not None or time.monotonic() - saved_at >= config.save_every_seconds:
+                late = time.monotonic() - saved_at >= config.save_every_seconds
+                number, due = ranks.largest(interrupts.signal or 0, last or late)
+                interrupts.signal = number or None
+                if due or number:
                     self._save(step, sampler_state, sums, clock.spent)
                     saved_at = time.monotonic()
                 interrupts.leave(f"stopped after update {step}; the state is saved in {self.run_dir / STATE}")
-            self.modules.eval()
-            return step
+            return self._end(step)
+
+    def _end(self, step: int) -> int:
+        """The model that was given has the weights of update `step`, and is done with training."""
+        self.replica.gather()
+        for module in (self.learner, self.model):
+            module.eval()
+        return step
 
     def _update(self, window: Window, number: int, position: float) -> dict[str, float]:
         """Learn from one batch: loss, its terms and the gradient's norm, or {"skipped": 1} when one is no number.
@@ -254,46 +274,52 @@ class Trainer:
         It is update `number`; what follows the weights goes by `position`, of num_steps.
         """
         config = self.config
-        buffers = [b.clone() for b in self.modules.buffers()] if config.on_nonfinite == "skip" else []
+        buffers = [b.clone() for b in self.learner.buffers()] if config.on_nonfinite == "skip" else []
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=config.bf16):
-            loss, terms = self.objective(self.model, move(window, self.device), self.generator)
+            loss, terms = self.replica.learn(_loss, move(window, self.device), self.generator)
         self.optimizer.zero_grad()
         loss.backward()
-        norm = nn.utils.clip_grad_norm_(self.modules.parameters(), config.clip_norm)
+        norm = whole(nn.utils.clip_grad_norm_(self.learner.parameters(), config.clip_norm))
         tensors = {"loss": loss, **terms, "grad_norm": norm}
-        # One transfer for all of them: each one waits for the device.
-        values = torch.stack([value.detach().float() for value in tensors.values()]).tolist()
+        # One transfer for all of them: each one waits for the device. Over several processes, all see the same numbers.
+        values = self.ranks.mean(torch.stack([value.detach().float() for value in tensors.values()])).tolist()
         measured = dict(zip(tensors, values, strict=True))
         if math.isfinite(measured["loss"]) and math.isfinite(measured["grad_norm"]):
             self.optimizer.step()
             if self.after_update is not None:
-                self.after_update(self.model, position, config.num_steps)
+                self.after_update(self.learner.model, position, config.num_steps)
             return measured | {"count": 1.0}
         if config.on_nonfinite == "stop":
-            raise stop_on(window, number, measured, self.run_dir)
+            raise stop_on(self.ranks.gather(window), number, measured, self.run_dir, self.ranks.first)
         # The forward pass has already put the batch into running statistics.
-        for buffer, before in zip(self.modules.buffers(), buffers, strict=True):
+        for buffer, before in zip(self.learner.buffers(), buffers, strict=True):
             buffer.copy_(before)
         return {"skipped": 1.0}
 
     def _validate(self, validation: Validation) -> dict[str, float]:
         """Validation metrics of the model as it is; training goes on untouched."""
-        self.modules.eval()
+        self.learner.eval()
         try:
             with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.config.bf16):
-                return validation(self.model, self.objective, self.device)
+                return self.replica.look(validation, self.device)
         finally:
-            self.modules.train()
+            self.learner.train()
 
     def _check(self, window: Window) -> None:
-        """Refuse windows of another length than the configuration says."""
+        """Refuse windows of another length, and batches of another size, than the configuration says."""
         num_frames = window.actions.shape[1] + 1
         if num_frames != self.config.num_frames:
             raise MismatchError(f"windows have {num_frames} frames, train.num_frames is {self.config.num_frames}")
+        num, world_size = len(window.actions), self.ranks.world_size
+        if num * world_size != self.config.batch_size:
+            raise MismatchError(
+                f"{world_size} processes got {num} windows each, train.batch_size is {self.config.batch_size} for all of them; "
+                "give each its own part of a batch: Recordings.batches(rank=, world_size=)"
+            )
 
     def _find_state(self, resume: bool) -> TrainingState | None:
         """The state to go on from; None to begin anew."""
-        state = load_state(self.run_dir)
+        state = find_state(self.run_dir)
         if state is None:
             return None
         if not resume:
@@ -305,20 +331,36 @@ class Trainer:
 
     def _restore(self, state: TrainingState) -> None:
         """Put back weights, moments and generators."""
-        source = str(self.run_dir / STATE)
-        generators = unpack(state.tensors, source, self.model, self.objective_module, self.optimizer)
+        generators = unpack(state.tensors, str(self.run_dir / STATE.parent), self.learner, self.optimizer)
         self.generator.set_state(generators["objective"])
-        torch.set_rng_state(generators["torch"])
-        if self.device.type == "cuda" and "cuda" in generators:
-            torch.cuda.set_rng_state(generators["cuda"], self.device)
+        own = self._of_rank
+        if own("torch") not in generators:  # there were fewer processes
+            torch.manual_seed(self.ranks.seed(self.config.seed, state.step))
+            return
+        torch.set_rng_state(generators[own("torch")])
+        if self.device.type == "cuda" and own("cuda") in generators:
+            torch.cuda.set_rng_state(generators[own("cuda")], self.device)
 
     def _save(self, step: int, sampler_state: str, sums: Mapping[str, float], cpu_seconds: float) -> None:
         """Replace the state in the run folder."""
-        generators = {"objective": self.generator.get_state(), "torch": torch.get_rng_state()}
+        own = self._of_rank
+        generators = {"objective": self.generator.get_state(), own("torch"): torch.get_rng_state()}
         if self.device.type == "cuda":
-            generators["cuda"] = torch.cuda.get_rng_state(self.device)
-        tensors = pack(self.model, self.objective_module, self.optimizer, generators)
-        save_state(self.run_dir, TrainingState(step, sampler_state, dict(sums), self.identity, tensors, cpu_seconds))
+            generators[own("cuda")] = torch.cuda.get_rng_state(self.device)
+        tensors = pack(self.learner, self.optimizer, generators, sharded=self.ranks.world_size > 1)
+        state = TrainingState(step, sampler_state, dict(sums), self.identity, tensors, cpu_seconds)
+        keep_state(self.run_dir, state, self.ranks)
+
+    def _of_rank(self, name: str) -> str:
+        """Under which the state keeps a generator that each process has for itself."""
+        return name if self.ranks.first else f"{name}.{self.ranks.rank}"
+
+
+def _loss(
+    model: nn.Module, objective: Objective, window: Window, generator: torch.Generator
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """What a learner is asked for."""
+    return objective(model, window, generator)
 
 
 class _num_threads:

@@ -94,8 +94,8 @@ def test_a_stopped_and_resumed_run_ends_on_the_same_bits(tmp_path, windows):
     resumed = make_trainer(tmp_path / "run", windows, seed=9)
     resumed.fit(resume=True)
 
-    for name, value in straight.modules.state_dict().items():
-        assert torch.equal(value, resumed.modules.state_dict()[name]), name
+    for name, value in straight.learner.state_dict().items():
+        assert torch.equal(value, resumed.learner.state_dict()[name]), name
     losses = [[row["train/loss"] for row in read_metrics(tmp_path / run) if "train/loss" in row] for run in ("straight", "run")]
     assert losses[0] == losses[1]
     told = {"val/std", "val/action_ratio", "val/alarms", "val/pred", "val/sigreg", "val/inverse"}
