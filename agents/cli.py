@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 import traceback
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from agents import arguments
 from worldmodel.errors import ConfigError, MissingExtraError, WorldModelError
+from worldmodel.train.launch import launched_rank
 
 if TYPE_CHECKING:
     import gymnasium
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
 USER_MISTAKE, BUG, INTERRUPTED = 2, 1, 130
 """Exit codes."""
+PATIENCE = 2.0
+"""Time in which another process may tell the same [s]."""
 GO_ON = "run the same command again to go on"
 
 
@@ -32,7 +36,8 @@ def main(words: Sequence[str] | None = None) -> int:
         return run(arguments.parse([word for word in given if word != "--debug"] or ["--help"]))
     except KeyboardInterrupt as stop:
         said = str(stop) if "again" in str(stop) else "; ".join(filter(None, (str(stop), GO_ON)))
-        _last_words(f"interrupted: {said}", debug)
+        if launched_rank() == 0:
+            _last_words(f"interrupted: {said}", debug)
         return INTERRUPTED
     except BrokenPipeError:  # `worldmodel inspect DATA | head`: nobody reads on
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -51,7 +56,8 @@ def run(command: arguments.Command) -> int:
     from agents.console import Screen
 
     gl.choose_backend()
-    screen = Screen()
+    # of several processes, the first one tells
+    screen = Screen(open(os.devnull, "w") if launched_rank() else None)  # noqa: SIM115 (open to the end)
     if isinstance(command, arguments.Doctor):
         from agents import doctor
 
@@ -88,6 +94,10 @@ def make_env(config: EnvConfig, **overrides: Any) -> gymnasium.Env:
 
 
 def _last_words(text: str, debug: bool) -> None:
+    if rank := launched_rank():
+        # What befell all of them is told by the first one, whose end is the end of all; what befell this one alone, here.
+        time.sleep(PATIENCE)
+        text = f"process {rank}: {text}"
     if debug:
         traceback.print_exc()
     print(" ".join(text.split()), file=sys.stderr)

@@ -26,7 +26,9 @@ from agents.sweep import command as sweep
 from worldmodel.errors import ConfigError
 from worldmodel.train.checkpoint import read_manifest
 from worldmodel.train.device import resolve_device
-from worldmodel.train.state import STATE
+from worldmodel.train.launch import joined
+from worldmodel.train.ranks import Ranks
+from worldmodel.train.sharded_state import has_state
 
 C = TypeVar("C", RecordConfig, EvalConfig)
 
@@ -88,18 +90,13 @@ def train(command: arguments.Train, screen: Screen) -> int:
     """Train the model and fit its heads."""
     config = load_experiment(command.config, command.overrides)
     run_dir = command.out or Path("runs") / command.config.stem
-    if command.resume and not (run_dir / STATE).exists():
+    if command.resume and not has_state(run_dir):
         raise ConfigError(f"{run_dir} holds no training state to resume; leave --resume out to begin")
     try:
-        if command.resume and stages.trained(config, command.data, run_dir):
-            screen.say(f"{run_dir} is trained already, {config.train.num_steps} updates")
-        else:
-            with screen.stage("cache") as progress:
-                recordings = open_recordings(command.data, config, progress)
-            if recordings.streamed:
-                screen.say("streaming from the shards: see data.source, data.cache_gb and data.buffer_windows")
-            with screen.stage("train") as progress:
-                stages.fit_model(config, command.data, run_dir, resume=command.resume, progress=progress)
+        with joined() as ranks:
+            _fit(config, command, run_dir, ranks, screen)
+        if not ranks.first:
+            return 0  # what follows is the work of one process
         if not config.objective.predicts:
             screen.say(f"pretrained: it has no predictor and no heads yet; train on with train.init_from={run_dir}")
             screen.say(f"run: {run_dir}")
@@ -112,7 +109,7 @@ def train(command: arguments.Train, screen: Screen) -> int:
             with screen.stage("heads") as progress:
                 stages.fit_heads_of(config, command.data, run_dir, progress=progress)
     except KeyboardInterrupt:
-        again = "the same command with --resume" if (run_dir / STATE).exists() else "the same command again"
+        again = "the same command with --resume" if has_state(run_dir) else "the same command again"
         raise KeyboardInterrupt(f"what was learned is kept in {run_dir}; run {again} to go on") from None
     if config.data.val_fraction > 0:
         with screen.stage("measure") as progress:
@@ -124,6 +121,20 @@ def train(command: arguments.Train, screen: Screen) -> int:
         screen.say("not measured: data.val_fraction is 0, there are no episodes to measure on")
     screen.say(f"run: {run_dir}")
     return 0
+
+
+def _fit(config: ExperimentConfig, command: arguments.Train, run_dir: Path, ranks: Ranks, screen: Screen) -> None:
+    """Train the model, unless it is trained already; every process that torchrun started comes here."""
+    config.train.parallel.shape(ranks.world_size)  # a wrong number is told before anything is read
+    if command.resume and stages.trained(config, command.data, run_dir):
+        screen.say(f"{run_dir} is trained already, {config.train.num_steps} updates")
+        return
+    with screen.stage("cache") as progress, ranks.first_then_others():
+        recordings = open_recordings(command.data, config, progress)
+    if recordings.streamed:
+        screen.say("streaming from the shards: see data.source, data.cache_gb and data.buffer_windows")
+    with screen.stage("train") as progress:
+        stages.fit_model(config, command.data, run_dir, resume=command.resume, progress=progress)
 
 
 def evaluate(command: arguments.Evaluate, make_env: MakeEnv, screen: Screen) -> int:

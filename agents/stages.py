@@ -37,6 +37,7 @@ from worldmodel.train.checkpoint import MANIFEST, MODEL, load_checkpoint, read_m
 from worldmodel.train.device import resolve_device
 from worldmodel.train.logging import Loggers, LoggingConfig, open_logger
 from worldmodel.train.manifest import DataSummary, Embodiment, Manifest, new_manifest, seed_ranges
+from worldmodel.train.ranks import Ranks
 from worldmodel.train.trainer import Trainer
 
 DIAGNOSTICS, EVALUATION, JOURNAL = "diagnostics.json", "evaluation.json", "training/evaluation.jsonl"
@@ -70,16 +71,19 @@ def with_heads(config: ExperimentConfig, run_dir: Path) -> bool:
 def fit_model(config: ExperimentConfig, data: Sources, run_dir: Path, *, resume: bool, progress: Progress) -> None:
     """Train the world model on recordings and leave it in the run folder, without heads.
 
-    Resuming a run that is finished changes nothing: its heads and its scores stay.
+    Resuming a run that is finished changes nothing: its heads and its scores stay. Of several processes all train, and the
+    first one writes.
     """
     if resume and trained(config, data, run_dir):
         return
+    ranks = Ranks()
     recordings = open_recordings(data, config, progress)
     parent = None if config.train.init_from is None else load_checkpoint(Path(config.train.init_from))
     bodies = recordings.bodies()
     if parent is not None:
         bodies = tuple(Body(body.spec, scaled_as(parent.manifest, body.normalisation)) for body in bodies)
-    train = recordings.batches(config.train.num_frames, config.train.batch_size, config.train.seed)
+    part = {"rank": ranks.rank, "world_size": ranks.world_size}
+    train = recordings.batches(config.train.num_frames, config.train.batch_size, config.train.seed, **part)
     val = recordings.windows(config.train.num_frames, "val") if config.data.val_fraction > 0 else None
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.train.seed)  # the weights' first values
@@ -98,6 +102,8 @@ def fit_model(config: ExperimentConfig, data: Sources, run_dir: Path, *, resume:
         health = Health(plans=config.objective.predicts)
         trainer = Trainer(model, objective, train, val, config.train, logger, run_dir, identity=identity, diagnose=health)
         step = trainer.fit(resume=resume, progress=progress)
+    if not ranks.first:
+        return
     forget_results(run_dir)
     seeds = recordings.seeds
     if parent is not None:

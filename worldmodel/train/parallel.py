@@ -98,7 +98,7 @@ class Replica:
             # Parameters may lie unused: those of another embodiment, or a predictor while films are learned from.
             warnings.filterwarnings("ignore", message="find_unused_parameters=True was specified")
             # Buffers are the same everywhere already, since they follow the whole batch.
-            self._call = DistributedDataParallel(self.learner, broadcast_buffers=False, find_unused_parameters=True)
+            self._call = DistributedDataParallel(self.learner, forward_sync_buffers=False, find_unused_parameters=True)
 
     def learn(self, work: Callable[..., T], *args: Any) -> T:
         """work(model, objective, *args), whose gradients are averaged over the processes."""
@@ -145,6 +145,8 @@ def _sharded(learner: Learner, replicate: int, shard: int, device: torch.device)
         mesh = init_device_mesh(device.type, (replicate, shard), mesh_dim_names=("dp_replicate", "dp_shard"))
     else:
         mesh = init_device_mesh(device.type, (shard,), mesh_dim_names=("dp_shard",))
+    # Keys and values are views, and nothing changes them in place.
+    warnings.filterwarnings("ignore", message=r"FSDP2-wrapped module \(FSDPAdaLNBlock\) returned a view")
     for module in learner.modules():
         if isinstance(module, UNITS):
             fully_shard(module, mesh=mesh)
