@@ -126,6 +126,7 @@ def test_card(root: Path):
     assert text.startswith("---\nlicense: apache-2.0\n")
     for part in ("tests/Tiny-v0", "| episodes | 10 |", "räum auf", "## Known limits", "data_files: data/*/*.parquet"):
         assert part in text
+    assert "Recorded in the Gymnasium environment" in text and "Simulation only" in text
 
 
 def test_finalizing_again_changes_nothing(root: Path):
@@ -177,6 +178,7 @@ def test_a_crash_before_any_step_is_mended_by_the_next_run(root: Path, step: str
     with monkeypatch.context() as patch:
         patch.setattr(assemble, "publish", crash)
         patch.setattr("worldmodel.data.format.files.publish", crash)
+        patch.setattr("worldmodel.data.format.meta.publish", crash)
         with pytest.raises(RuntimeError):
             finalize(root)
     assert Dataset.open(root).num_episodes == (13 if step == "README.md" else 10)
@@ -280,3 +282,18 @@ def test_somebody_elses_files_of_our_names_are_left_alone(tmp_path: Path, name: 
     with pytest.raises(DataError, match="holds other files"):
         DatasetWriter(tmp_path / "theirs", SPEC, fps=2.0)
     assert [p for p in (tmp_path / "theirs").rglob("*") if p.is_file()] == [path] and path.read_text() == "mine"
+
+
+def test_an_append_keeps_the_licence(tmp_path: Path):
+    finalize(record_into(tmp_path / "data", range(2)), licence="cc-by-4.0")
+    finalize(record_into(tmp_path / "data", range(2, 4)))
+    text = (tmp_path / "data/README.md").read_text()
+    assert text.startswith("---\nlicense: cc-by-4.0\n") and "## Licence\n\ncc-by-4.0\n" in text
+
+
+def test_a_kill_before_the_card_leaves_no_old_card(root: Path):
+    card = (root / "README.md").read_text()
+    finalize(record_into(root, range(10, 12)))
+    (root / "README.md").write_text(card)
+    finalize(root)
+    assert Dataset.open(root).fingerprint in (root / "README.md").read_text()

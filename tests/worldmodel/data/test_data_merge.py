@@ -184,3 +184,19 @@ def test_more_can_be_recorded_into_a_merge(tmp_path: Path):
     finalize(tmp_path / "out")
     got = Dataset.open(tmp_path / "out")
     assert got.num_episodes == 5 and got.verify() == []
+
+
+def test_every_licence_is_told(tmp_path: Path):
+    for k, licence in enumerate(("mit", "cc-by-4.0", "mit")):
+        finalize(record_into(tmp_path / str(k), range(k + 1)), licence=licence)
+    merge([tmp_path / "0", tmp_path / "1", tmp_path / "2"], tmp_path / "out")
+    text = (tmp_path / "out/README.md").read_text()
+    assert text.startswith("---\nlicense: other\n")  # the hub knows no two at once
+    assert "## Licence\n\nmit; cc-by-4.0\n" in text
+
+
+def test_remote_datasets_are_fetched(root: Path, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "kept"))
+    merge([f"file://{root}", write(tmp_path / "a", [10])], tmp_path / "out")
+    got = Dataset.open(tmp_path / "out")
+    assert got.verify() == [] and [row.sha256 for row in got.episodes[:10]] == [row.sha256 for row in dataset.episodes]

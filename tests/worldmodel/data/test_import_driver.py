@@ -194,3 +194,15 @@ def test_a_repaired_import_does_not_import_an_episode_twice(tmp_path: Path):
     with pytest.raises(DataError, match="was not imported; import into a new folder"):
         import_into(Fake(10), root)
     assert [row.seed for row in Dataset.open(root).episodes] == list(range(1001, 1010))
+
+
+def test_the_card_of_an_import_says_so_and_keeps_the_licence(tmp_path: Path):
+    source = make_lerobot_v2(tmp_path / "v2")
+    importer = MappedImporter(open_source(source), ImportMap(licence="cc-by-nc-4.0"))
+    assert not import_into(importer, tmp_path / "out", stopped=lambda: True).complete
+    repair(tmp_path / "out")  # finishes what there is, and knows the map from its record alone
+    text = (tmp_path / "out/README.md").read_text()
+    assert text.startswith("---\nlicense: cc-by-nc-4.0\n") and "## Licence\n\ncc-by-nc-4.0\n" in text
+    assert "another program recorded it" in text
+    for false in ("imulat", "Gymnasium", "same start again"):
+        assert false not in text

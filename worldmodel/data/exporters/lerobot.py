@@ -94,7 +94,7 @@ def _write_everything(dataset: Dataset, out: Path, progress: Progress) -> None:
         for i in range(dataset.num_episodes):
             writer.add(dataset.read_episode(i), episode_index=i, clips=dataset.clips(i))
             progress.update(i + 1, dataset.num_episodes)
-    finalize(out, licence=licence_of(dataset.root))
+    finalize(out, licence=licence_of(dataset.folder))
 
 
 def _public(dataset: Dataset) -> dict[str, Feature]:

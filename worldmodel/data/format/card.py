@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import re
+
 from worldmodel.data.dataset import Dataset
 from worldmodel.data.format.episodes_table import video_columns
+from worldmodel.data.format.features import IMPORTED
+
+MAX_TASKS = 50
+"""Tasks that are listed before the rest is only counted."""
+
+_IMPORTED = """Imported: another program recorded it. `meta/worldmodel.json` describes the sensors and the action, and
+`meta/import.json`, where it is kept, by which map they were made."""
+
+_SIMULATED = "- Simulation only: contact, friction and appearance are the simulator's, and pixels differ between renderers.\n"
 
 
 def card(dataset: Dataset, licence: str) -> str:
     """Markdown with the front matter by which the Hugging Face hub finds the data files."""
     about = dataset.summary()
-    tasks = "\n".join(f"- {task}" for task in about["tasks"])
+    imported = dataset.spec.env_id.startswith("imported/") or (dataset.root / IMPORTED).exists()
+    more = [f"and {len(about['tasks']) - MAX_TASKS} more"] if len(about["tasks"]) > MAX_TASKS else []
+    tasks = "\n".join(f"- {' '.join(task.split()) or '(no words)'}" for task in [*about["tasks"][:MAX_TASKS], *more])
     access = {True: "privileged: never shown to the encoder", False: "observed"}
     sensors = "\n".join(
         f"| `{key}` | {kind} | {access[dataset.spec.sensors[key].privileged]} |" for key, kind in about["sensors"].items()
@@ -18,8 +31,9 @@ def card(dataset: Dataset, licence: str) -> str:
     pictures = "Images are PNG, without loss."
     if videos:
         pictures = f"{videos}: H.264 video (yuv420p), which loses what is hard to see; other images are PNG, without loss."
+    hub = licence if re.fullmatch(r"[\w.-]+", licence) else "other"
     return f"""---
-license: {licence}
+license: {hub}
 task_categories:
 - robotics
 tags:
@@ -29,9 +43,10 @@ configs:
   data_files: data/*/*.parquet
 ---
 
-# {about["env_id"]}, recorded
+# {about["env_id"]}, {"imported" if imported else "recorded"}
 
-Episodes of a simulated robot (`{about["robot"]}`, control mode `{about["control_mode"]}`) in the LeRobotDataset v3.0 layout.
+Episodes of a {"" if imported else "simulated "}robot (`{about["robot"]}`, control mode `{about["control_mode"]}`) in the \
+LeRobotDataset v3.0 layout.
 
 ## How much
 
@@ -40,7 +55,7 @@ Episodes of a simulated robot (`{about["robot"]}`, control mode `{about["control
 | episodes | {about["episodes"]} |
 | frames | {about["frames"]} |
 | actions | {about["actions"]} |
-| simulated time | {about["hours"]:.2f} h at {about["fps"]:g} frames/s |
+| {"time" if imported else "simulated time"} | {about["hours"]:.2f} h at {about["fps"]:g} frames/s |
 | episodes that succeeded | {about["success_share"]:.1%} |
 | size of the data files | {about["bytes"] / 1e6:.1f} MB |
 | fingerprint | `{about["fingerprint"]}` |
@@ -63,9 +78,7 @@ episode rows in `meta/episodes` hold the seed of the environment's reset, succes
 
 ## How it was made
 
-Recorded in the Gymnasium environment `{about["env_id"]}` with `{dataset.spec.env_kwargs}`; pixels drawn by
-{about["renderer"] or "an unnamed renderer"}. `meta/worldmodel.json` describes the world completely, and the
-same seed gives the same start again. {pictures}
+{_IMPORTED if imported else _recorded(dataset)} {pictures}
 
 ## Licence
 
@@ -73,7 +86,13 @@ same seed gives the same start again. {pictures}
 
 ## Known limits
 
-- Simulation only: contact, friction and appearance are those of the simulator, and pixels differ between renderers.
-- The share of successes is that of the policies that recorded it, not of a person or of the best policy.
+{"" if imported else _SIMULATED}- The share of successes is that of whoever acted, not of the best policy.
 - `meta/stats.json` leaves out the padded last action and reward of each episode.
 """
+
+
+def _recorded(dataset: Dataset) -> str:
+    spec = dataset.spec
+    return f"""Recorded in the Gymnasium environment `{spec.env_id}` with `{spec.env_kwargs}`; pixels drawn by
+{spec.renderer or "an unnamed renderer"}. `meta/worldmodel.json` describes the world completely, and the
+same seed gives the same start again."""

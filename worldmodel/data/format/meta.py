@@ -11,17 +11,20 @@ import pyarrow.parquet as pq
 from worldmodel.data.dataset import Dataset
 from worldmodel.data.format.card import card
 from worldmodel.data.format.episodes_table import merged_stats
-from worldmodel.data.format.features import CHECKSUMS, INFO, STATS, TASKS, Feature
-from worldmodel.data.format.files import publish, publish_json, sha256_of
+from worldmodel.data.format.features import CHECKSUMS, IMPORTED, INFO, STATS, TASKS, Feature
+from worldmodel.data.format.files import Folder, publish, publish_json, read_json, sha256_of
 from worldmodel.data.format.tasks import tasks_table
+from worldmodel.errors import DataError
 
 CARD = "README.md"
 LICENCE = "apache-2.0"
-"""Licence of a dataset whose card does not say."""
+"""Licence of a recorded dataset whose card does not say."""
+UNKNOWN = "unknown"
+"""Licence of an imported one."""
 
 
 def write_meta(
-    root: Path, info: dict[str, Any], num_episodes: int, num_frames: int, tasks: dict[str, int], licence: str = LICENCE
+    root: Path, info: dict[str, Any], num_episodes: int, num_frames: int, tasks: dict[str, int], licence: str
 ) -> None:
     """Everything in `meta` but the episode rows and the world, which must be there; info.json comes last, then the card.
 
@@ -58,17 +61,32 @@ def write_card(root: Path, licence: str) -> None:
     publish(root / CARD, card(Dataset.open(root), licence).encode())
 
 
+def wrong_card(dataset: Dataset) -> str:
+    """What is wrong with the card. It may have been written by hand: it has to be a text that names the fingerprint."""
+    try:
+        text = (dataset.root / CARD).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return "it is missing"
+    except (OSError, UnicodeError):
+        return "it is no text"
+    return "" if dataset.fingerprint in text else "it does not name the fingerprint of these episodes"
+
+
 def content_files(root: Path) -> list[Path]:
     """Files that hold episodes: data, videos and episode rows."""
     patterns = ("data/chunk-*/file-*.parquet", "meta/episodes/chunk-*/file-*.parquet", "videos/*/chunk-*/file-*.mp4")
     return sorted(path for pattern in patterns for path in root.glob(pattern))
 
 
-def licence_of(root: Path) -> str:
-    """The licence that a dataset's card states."""
+def licence_of(folder: Folder) -> str:
+    """The licence that a dataset's card states, or, before there is one, the record of its import."""
     try:
-        text = (root / CARD).read_text(encoding="utf-8")
-    except (OSError, UnicodeError):
-        return LICENCE
-    found = re.search(r"^license: (\S+)$", text, re.MULTILINE)
-    return found[1] if found else LICENCE
+        text = folder.path(CARD).read_text(encoding="utf-8")
+    except (OSError, UnicodeError, DataError):
+        text = ""
+    for pattern in (r"^## Licence\n\n(.+)$", r"^license: (\S+)$"):
+        if found := re.search(pattern, text, re.MULTILINE):
+            return found[1]
+    if (folder.root / IMPORTED).exists():
+        return str(read_json(folder.root / IMPORTED).get("map", {}).get("licence", UNKNOWN))
+    return LICENCE

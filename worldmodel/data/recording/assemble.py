@@ -16,22 +16,21 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from worldmodel.data.dataset import Dataset
-from worldmodel.data.format.card import card
-from worldmodel.data.format.episodes_table import merged_stats, read_episode_table, video_columns
+from worldmodel.data.format.episodes_table import read_episode_table, video_columns
 from worldmodel.data.format.features import (
     CHECKSUMS,
     CHUNK_FILES,
     DATA_PATH,
     EPISODES_PATH,
     INFO,
-    STATS,
     TASKS,
     VERSION,
     VIDEO_PATH,
     Feature,
 )
-from worldmodel.data.format.files import PART, publish, publish_json, read_json, read_parquet, reading, sha256_of
+from worldmodel.data.format.files import PART, LocalFolder, publish, publish_json, read_json, read_parquet, reading, sha256_of
 from worldmodel.data.format.locks import lock
+from worldmodel.data.format.meta import licence_of, write_card, write_stats, wrong_card
 from worldmodel.data.format.tasks import read_tasks, tasks_table
 from worldmodel.data.format.video import feature_info
 from worldmodel.data.format.world import LOCK, read_world
@@ -49,12 +48,13 @@ VIDEO_MB = 200
 """A video file is closed once it holds this much [MB]."""
 
 
-def finalize(root: Path, *, licence: str = "apache-2.0", wait: float = 10.0) -> None:
+def finalize(root: Path, *, licence: str | None = None, wait: float = 10.0) -> None:
     """Make the dataset of everything that has been recorded so far; running it again changes nothing.
 
     Args:
         root: folder of the dataset.
-        licence: of the recorded data, as the hub spells it; goes into the dataset's card.
+        licence: of the data, as the hub spells it; goes into the dataset's card. None keeps what the card says, and is
+            Apache-2.0 where there is none.
         wait: how long to wait for writers that are still open [s].
 
     Raises:
@@ -75,6 +75,8 @@ def finalize(root: Path, *, licence: str = "apache-2.0", wait: float = 10.0) -> 
             _publish(root, spec, fps, features, recorded, rows, before, licence)
         elif before is None:
             raise DataError(f"{root} holds no recorded episodes; record some first")
+        elif wrong_card(before):  # killed when all but the card was there
+            write_card(root, licence or licence_of(LocalFolder(root)))
         for path in (root / RECORDING).glob("*.parquet"):
             path.unlink()
         if (root / RECORDING).is_dir() and not any((root / RECORDING).iterdir()):
@@ -125,7 +127,7 @@ def _publish(
     recorded: list[Recorded],
     rows: pa.Table,
     before: Dataset | None,
-    licence: str,
+    licence: str | None,
 ) -> None:
     """Write the new episodes behind the old ones; info.json, which makes them visible, comes last."""
     tasks = _tasks(root, recorded)
@@ -152,8 +154,7 @@ def _publish(
 
     num_episodes = len(recorded) + (before.num_episodes if before else 0)
     publish(root / TASKS, lambda path: pq.write_table(tasks_table(tasks), path))
-    stats = merged_stats(root, num_episodes, features)
-    publish_json(root / STATS, {name: {key: value.tolist() for key, value in of.items()} for name, of in stats.items()})
+    write_stats(root, num_episodes, features)
     new_files = {numbered(DATA_PATH, int(i)) for i in file_indices} | {numbered(EPISODES_PATH, episodes_file)}
     for column in videos:
         numbers = places[f"videos/{column}/chunk_index"] * CHUNK_FILES + places[f"videos/{column}/file_index"]
@@ -161,7 +162,7 @@ def _publish(
     checksums = read_json(root / CHECKSUMS) if before else {}
     publish_json(root / CHECKSUMS, checksums | {name: sha256_of(root / name) for name in sorted(new_files)})
     publish_json(root / INFO, new_info(spec, fps, features, num_episodes, int(ends[-1]), len(tasks)))
-    publish(root / "README.md", card(Dataset.open(root), licence).encode())
+    write_card(root, licence or licence_of(LocalFolder(root)))
     logger.info("%s holds %d episodes, %d frames", root, num_episodes, ends[-1])
 
 

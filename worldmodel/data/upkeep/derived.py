@@ -10,7 +10,7 @@ from worldmodel.data.format.episodes_table import merged_stats
 from worldmodel.data.format.features import CHECKSUMS, INFO, STATS, TASKS
 from worldmodel.data.format.files import LocalFolder, inside, publish, publish_json, read_json, read_rows
 from worldmodel.data.format.frame_reader import Layout
-from worldmodel.data.format.meta import CARD, content_files, licence_of, write_card, write_checksums, write_stats
+from worldmodel.data.format.meta import CARD, content_files, licence_of, write_card, write_checksums, write_stats, wrong_card
 from worldmodel.data.format.tasks import read_tasks, tasks_table
 from worldmodel.data.upkeep.salvage import Remains
 from worldmodel.errors import DataError
@@ -37,7 +37,7 @@ def bad_derived(remains: Remains, sums: dict[str, str]) -> list[tuple[str, str]]
 def write_derived(remains: Remains, names: set[str]) -> None:
     """Make these files anew, and info.json when it was damaged."""
     root = remains.root
-    licence = licence_of(root)
+    licence = licence_of(LocalFolder(root))
     tasks = _tasks(remains)
     if TASKS in names:
         publish(root / TASKS, lambda path: pq.write_table(tasks_table(tasks), path))
@@ -118,16 +118,8 @@ def _wrong_totals(remains: Remains) -> str:
 
 
 def _wrong_card(remains: Remains) -> str:
-    """A card may have been written by hand: it is left alone as long as it is a text that names the fingerprint."""
-    try:
-        text = (remains.root / CARD).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return "it is missing"
-    except (OSError, UnicodeError):
-        return "it is no text"
     layout = Layout(remains.spec, remains.fps, remains.info["features"], {})
-    fingerprint = Dataset(LocalFolder(remains.root), remains.info, layout, remains.rows).fingerprint
-    return "" if fingerprint in text else "it does not name the fingerprint of these episodes"
+    return wrong_card(Dataset(LocalFolder(remains.root), remains.info, layout, remains.rows))
 
 
 def _reason(error: DataError) -> str:

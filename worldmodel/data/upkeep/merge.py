@@ -13,7 +13,7 @@ import pyarrow as pa
 from worldmodel.data.dataset import Dataset
 from worldmodel.data.format.episodes_table import ORIGIN_COLUMNS, read_whole_episode_table
 from worldmodel.data.format.features import CHECKSUMS, WORLD, Feature
-from worldmodel.data.format.files import inside, publish_json, read_json, sha256_of
+from worldmodel.data.format.files import publish_json, read_json, sha256_of
 from worldmodel.data.format.meta import licence_of, write_meta
 from worldmodel.data.upkeep.gather import Part, gather
 from worldmodel.data.upkeep.swap import new_folder
@@ -110,19 +110,19 @@ def _write(datasets: list[Dataset], part: Path, progress: Progress) -> int:
     """Write all of the new dataset into an empty folder; its number of episodes."""
     rows, tasks = gather([_part_of(dataset) for dataset in datasets], part, progress=progress)
     first = datasets[0]
+    licence = "; ".join(dict.fromkeys(licence_of(dataset.folder) for dataset in datasets))
     publish_json(part / WORLD, read_json(first.root / WORLD))
     info = json.loads(json.dumps(first.info))
-    write_meta(part, info, len(rows), sum(rows.column("length").to_pylist()), tasks, licence_of(first.root))
+    write_meta(part, info, len(rows), sum(rows.column("length").to_pylist()), tasks, licence)
     return len(rows)
 
 
 def _require_whole(dataset: Dataset) -> None:
     """Raise DataError when a file of these episodes is not what was written: a merge must not give damage a new checksum."""
-    path = dataset.root / CHECKSUMS
-    checksums = read_json(path) if path.exists() else {}
+    checksums = read_json(dataset.root / CHECKSUMS)
     names = {row.file for row in dataset.episodes} | {place.file for row in dataset.episodes for place in row.videos.values()}
-    for name in sorted(names & checksums.keys()):
-        if sha256_of(inside(dataset.root, name)) != checksums[name]:
+    for name in sorted(names):
+        if sha256_of(dataset.folder.path(name)) != checksums.get(name):
             raise DataError(f"{dataset.root / name} is damaged: its checksum differs; run 'worldmodel repair' on it first")
 
 
@@ -139,6 +139,6 @@ def _part_of(dataset: Dataset) -> Part:
     return Part(
         root=dataset.root,
         rows=rows,
-        files=[inside(dataset.root, row.file) for row in dataset.episodes],
+        files=[dataset.folder.path(row.file) for row in dataset.episodes],
         offsets=[row.first_frame - starts[row.file] for row in dataset.episodes],
     )

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from worldmodel.data.format.features import CHECKSUMS, IMPORTED, POLICY, WORLD
-from worldmodel.data.format.files import read_json
+from worldmodel.data.format.files import LocalFolder, read_json
 from worldmodel.data.format.locks import lock
 from worldmodel.data.format.meta import content_files, licence_of, write_meta
 from worldmodel.data.format.world import LOCK
@@ -120,7 +120,7 @@ def _write(remains: Remains, verdict: Verdict, target: Path, *, link: bool) -> N
     rows, tasks = gather([part], target, _link if link else shutil.copyfile)
     shutil.copyfile(remains.root / WORLD, target / WORLD)
     num_frames = sum(rows.column("length").to_pylist())
-    write_meta(target, remains.info, len(rows), num_frames, tasks, licence_of(remains.root))
+    write_meta(target, remains.info, len(rows), num_frames, tasks, licence_of(LocalFolder(remains.root)))
 
 
 def _replace(remains: Remains, verdict: Verdict, done: Repair, dry_run: bool, delete: bool) -> None:
