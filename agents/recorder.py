@@ -109,7 +109,7 @@ def play_recorded(env: gymnasium.Env, config: RecordConfig, episode: int) -> Epi
 
     seed = recording_seed(config.seed, episode)
     observation, info = env.reset(seed=seed)
-    observations, infos, actions, rewards = [observation], [info], [], []
+    observations, infos, actions, rewards, variation = [observation], [info], [], [], info.get("variation", {})
     terminated = truncated = False
     while not (terminated or truncated):
         policy = policies[str(rng.choice(list(policies), p=shares))]
@@ -129,6 +129,7 @@ def play_recorded(env: gymnasium.Env, config: RecordConfig, episode: int) -> Epi
         seed=seed,
         instruction=str(getattr(env.unwrapped, "instruction", "")),
         labels={name: np.stack([_label(i, name) for i in infos]) for name in config.labels},
+        variation=dict(variation),
     )
 
 
