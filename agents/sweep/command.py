@@ -15,10 +15,10 @@ from pathlib import Path
 
 from agents.console import Screen, format_seconds
 from agents.inspect import MakeEnv
-from agents.recordings import Sources, parts_of
+from agents.recordings import Sources, fingerprint_of, parts_of
 from agents.sweep import table
 from agents.sweep.space import Trial, load_sweep, trials_of
-from agents.sweep.trial import Result, load_result, require_scored, run_trial
+from agents.sweep.trial import Result, adopt, load_result, require_scored, run_trial
 from worldmodel.errors import ConfigError, WorldModelError
 
 
@@ -31,8 +31,8 @@ def run(path: Path, data: Sources, out: Path | None, words: Sequence[str], make_
     whole = trials_of(sweep, [word for word in words if word.partition("=")[0] not in sweep.parameters], str(path))
     for trial in trials:
         require_scored(trial.experiment, trial.name)
-    parts_of(data, trials[0].experiment.data)  # a dataset that is not there is told before anything begins
-    results = {trial.name: load_result(trial, out / trial.name) for trial in trials}
+    dataset = fingerprint_of(parts_of(data, trials[0].experiment.data))  # one that is not there is told before anything begins
+    results = {trial.name: finished(trial, out / trial.name, dataset) for trial in trials}
     waiting = [trial for trial in trials if results[trial.name] is None]
     screen.say(f"{sweep.name}: {len(trials)} trials, {len(trials) - len(waiting)} finished already")
 
@@ -58,6 +58,14 @@ def run(path: Path, data: Sources, out: Path | None, words: Sequence[str], make_
         name, why = next(iter(failed.items()))
         raise ConfigError(f"{len(failed)} of {len(trials)} trials failed; {name}: {why}")
     return 0
+
+
+def finished(trial: Trial, folder: Path, dataset: str) -> Result | None:
+    """The result of a trial, its own or a neighbour's. ConfigError when it learned from another dataset."""
+    result = load_result(trial, folder) or adopt(trial, folder, dataset)
+    if result is not None and result.dataset != dataset:
+        raise ConfigError(f"{folder} was run on another dataset; choose another --out, or delete it")
+    return result
 
 
 def write(out: Path, name: str, source: Path, trials: Sequence[Trial], failed: dict[str, str]) -> list[Result]:

@@ -31,7 +31,7 @@ from worldmodel.train.files import dump_json, write_atomic
 from worldmodel.train.logging import read_metrics
 from worldmodel.train.manifest import code_commit
 
-RESULT, TIMES = "result.json", "cpu_seconds.json"
+RESULT, TIMES, SETTINGS = "result.json", "cpu_seconds.json", "config.yaml"
 """Files of a trial's folder, besides those of a run."""
 OURS = "worldmodel"
 """The agent whose success counts."""
@@ -73,7 +73,7 @@ class Result:
 
 def load_result(trial: Trial, folder: Path) -> Result | None:
     """The result of a trial; None when it is not finished. ConfigError when the folder was begun with other settings."""
-    settings, path = folder / "config.yaml", folder / RESULT
+    settings, path = folder / SETTINGS, folder / RESULT
     if settings.exists():
         before = dataclasses.replace(strict.load(ExperimentConfig, settings), logging=trial.experiment.logging)
         if changed := strict.differences(before, trial.experiment):
@@ -87,10 +87,29 @@ def load_result(trial: Trial, folder: Path) -> Result | None:
         raise CheckpointError(f"{path} is damaged ({error}); delete it to run the trial again") from None
 
 
+def adopt(trial: Trial, folder: Path, dataset: str) -> Result | None:
+    """The result of the same experiment in a neighbouring sweep's folder, kept in `folder` too; None where there is none.
+
+    Every ablation has the default among its trials: it is run once.
+    """
+    for path in sorted(folder.parent.parent.glob(f"*/*/{RESULT}")):
+        neighbour = path.parent
+        try:
+            found = load_result(trial, neighbour)
+        except (ConfigError, CheckpointError):
+            continue  # other settings, or of no use
+        if found is not None and found.dataset == dataset and (neighbour / SETTINGS).exists():
+            strict.dump(trial.experiment, folder / SETTINGS)
+            result = dataclasses.replace(found, name=trial.name, group=trial.group, parameters=trial.parameters)
+            result.save(folder)
+            return result
+    return None
+
+
 def run_trial(trial: Trial, data: Sources, folder: Path, make_env: MakeEnv, stage: OpenStage) -> Result:
     """Do what is not done yet of a trial, and leave its result in its folder."""
     config = trial.experiment
-    strict.dump(config, folder / "config.yaml")
+    strict.dump(config, folder / SETTINGS)
 
     def train(progress: Progress) -> None:
         stages.fit_model(config, data, folder, resume=True, progress=progress)

@@ -132,6 +132,29 @@ def test_other_settings_in_the_same_folder_are_refused(file: Path, data: Path) -
         swept(file, data)
 
 
+def test_an_experiment_that_a_neighbouring_sweep_has_run_is_taken_over(
+    file: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    swept(file, data, "train.seed=0", "objective.sigreg_coef=0.05")
+    other = file.parent / "rollout.yaml"
+    base = str(file.parent / "base.yaml")
+    text = "method: grid\nparameters:\n  config: {value: BASE}\n  objective.rollout_steps: {values: [2, 1]}\n"
+    other.write_text(text.replace("BASE", base))
+    ran = []
+
+    def counted(trial, *given):
+        ran.append(trial.name)
+        return run_trial(trial, *given)
+
+    monkeypatch.setattr(command, "run_trial", counted)
+    out = file.parent / "other"
+    assert command.run(other, data, out, (), make_env, Screen(io.StringIO())) == 0
+    assert [name[:14] for name in ran] == ["rollout_steps1"]
+    two, one = json.loads((out / "results.json").read_text())["runs"]
+    assert two["name"].startswith("rollout_steps2") and two["parameters"]["objective.rollout_steps"] == 2
+    assert two["cpu_seconds"] and one["group"] == "rollout_steps1"
+
+
 def test_a_failed_trial_is_told_and_the_others_run(file: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def failing(trial, *given):
         if trial.experiment.train.seed == 1:
