@@ -13,18 +13,38 @@ MODEL_AT = ("model", "_model", "_env.physics.model", "physics.model", "sim.model
 
 
 def draw_fast(env: gym.Env) -> bool:
-    """Take smoothed edges and shadows off a MuJoCo world before it makes its renderer; whether it is one.
+    """Take smoothed edges, shadows and reflections off a MuJoCo world before it makes its renderer; whether it is one.
 
-    Without a GPU they cost most of the time of a picture: rendering.py.
+    Without a GPU they cost most of the time of a picture: rendering.py. Light falls as before.
     """
+    model = model_of(env)
+    if model is None:
+        return False
+    model.vis.quality.offsamples = 0
+    model.light_castshadow[:] = 0
+    model.mat_reflectance[:] = 0
+    return True
+
+
+def model_of(env: gym.Env) -> Any:
+    """The MuJoCo model of a world, or dm_control's wrapper of it; None where there is none."""
     for path in MODEL_AT:
-        quality: Any = env.unwrapped
-        for name in (*path.split("."), "vis", "quality"):
-            quality = getattr(quality, name, None)
-        if quality is not None:
-            quality.offsamples, quality.shadowsize = 0, 0
-            return True
-    return False
+        model: Any = env.unwrapped
+        for name in path.split("."):
+            model = getattr(model, name, None)
+        if hasattr(getattr(model, "vis", None), "quality"):
+            return model
+    return None
+
+
+def take_context(env: gym.Env) -> None:
+    """Make the GL context of Gymnasium's own MuJoCo renderer current, which it takes for granted.
+
+    Without this its pictures come out black, or another world's, as soon as anything else in the process has drawn.
+    """
+    viewer = getattr(getattr(env.unwrapped, "mujoco_renderer", None), "viewer", None)
+    if viewer is not None:
+        viewer.make_context_current()
 
 
 def resized(picture: np.ndarray, size: int) -> np.ndarray:

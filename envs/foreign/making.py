@@ -7,6 +7,7 @@ from typing import Any
 
 import gymnasium as gym
 
+from envs.foreign.mending import mend
 from envs.foreign.world import ForeignEnv
 
 OURS = ("image_size", "success_return", "shadows", "film_every")
@@ -25,6 +26,7 @@ def make(env_id: str, **kwargs: Any) -> gym.Env:
     own = {key: value for key, value in kwargs.items() if key not in (*OURS, "max_steps")}
     settings = {key: kwargs[key] for key in OURS if key in kwargs}
     limits = {"max_episode_steps": kwargs["max_steps"]} if kwargs.get("max_steps") is not None else {}
+    mend(env_id)
     inner = _make(env_id, {"render_mode": "rgb_array", **own}, limits)
     if hasattr(inner.unwrapped, "describe"):
         return inner

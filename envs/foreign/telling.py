@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -83,3 +84,12 @@ def rendered(env: gym.Env) -> Any:
         return env.render()
     except (NotImplementedError, AttributeError, TypeError):
         return None
+
+
+def package_of(env: gym.Env) -> str:
+    """Name and version of the package that draws the world, such as ogbench 1.2.2."""
+    package = type(env.unwrapped).__module__.partition(".")[0]
+    try:
+        return f"{package} {importlib.metadata.version(package)}"
+    except importlib.metadata.PackageNotFoundError:
+        return package

@@ -13,7 +13,8 @@ What the world does not give is not made up: `lacks` says it in words.
 
 from __future__ import annotations
 
-import importlib.metadata
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import gymnasium as gym
@@ -21,9 +22,9 @@ import numpy as np
 from gymnasium.spaces import Box, Dict
 
 from envs.foreign.chance import OwnChance
-from envs.foreign.drawing import draw_fast, is_picture, resized
+from envs.foreign.drawing import draw_fast, is_picture, resized, take_context
 from envs.foreign.sensing import GOALS, bounds, entry, numbers, senses_of
-from envs.foreign.telling import GOAL, look_around, rendered
+from envs.foreign.telling import GOAL, look_around, package_of, rendered
 
 HOLD = 8
 """Steps that a held action lasts on average."""
@@ -62,7 +63,7 @@ class ForeignEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
         self._chance = OwnChance()
         if not shadows:
             draw_fast(inner)
-        with self._chance.at_work():
+        with self._at_work():
             self.tells = look_around(inner, success_return)
         self.render_mode = "rgb_array" if self.tells.renders else None
         self.total = 0.0
@@ -95,7 +96,7 @@ class ForeignEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
             self.inner.action_space.seed(seed)
             self._chance.seed(seed)
         asked = {**(options or {}), **({"render_goal": True} if self.tells.shows_goal and self.tells.renders else {})}
-        with self._chance.at_work():
+        with self._at_work():
             observation, info = self.inner.reset(seed=seed, options=asked or None)
         if not self.shadows:
             draw_fast(self.inner)  # some compile their model anew
@@ -106,7 +107,7 @@ class ForeignEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
     def step(self, action: np.ndarray) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
         """One step of the world, its action clipped to its bounds."""
         clipped = np.clip(np.asarray(action, np.float64), self.low, self.high).astype(self.inner.action_space.dtype)
-        with self._chance.at_work():
+        with self._at_work():
             observation, reward, terminated, truncated, info = self.inner.step(clipped)
         self.total += float(reward)
         info = self._info(info, over=bool(terminated or truncated))
@@ -114,7 +115,10 @@ class ForeignEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
 
     def render(self) -> np.ndarray | None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """The picture that the world itself renders; None where it renders none."""
-        return rendered(self.inner) if self.tells.renders else None
+        if not self.tells.renders:
+            return None
+        take_context(self.inner)
+        return rendered(self.inner)
 
     def close(self) -> None:
         """Close the world once, also where a second time would be an error."""
@@ -158,17 +162,24 @@ class ForeignEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
             "action": {"names": names, "low": self.low.tolist(), "high": self.high.tolist()},
             "control_mode": "step",
             "robot": type(self.inner.unwrapped).__name__,
-            "renderer": _package_of(self.inner),
+            "renderer": package_of(self.inner),
         }
 
     # ---- inside ----
+
+    @contextmanager
+    def _at_work(self) -> Iterator[None]:
+        """Chance and the GL context are the world's own while it is at work."""
+        take_context(self.inner)
+        with self._chance.at_work():
+            yield
 
     def _observe(self, observation: Any) -> dict[str, np.ndarray]:
         seen: dict[str, np.ndarray] = {}
         if self.senses.pictures:
             seen["pixels"] = resized(entry(observation, self.senses.pictures[0]), self.image_size)
         elif self.tells.renders:
-            seen["pixels"] = resized(np.asarray(rendered(self.inner)), self.image_size)
+            seen["pixels"] = resized(np.asarray(self.render()), self.image_size)
         if self.senses.proprio:
             seen["proprio"] = numbers(observation, self.senses.vectors)
         for key in self.senses.goals:
@@ -189,7 +200,7 @@ class ForeignEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
     def _info(self, info: dict[str, Any], over: bool) -> dict[str, Any]:
         success = self.tells.success(info, self.total, over)
         found = {"success": success, "num_objects": 1, "num_cleared": int(success), "num_dropped": 0, "return": self.total}
-        film = {"film": [rendered(self.inner)]} if self.film_every and self.tells.renders else {}
+        film = {"film": [self.render()]} if self.film_every and self.tells.renders else {}
         return {**info, **found, **film}
 
 
@@ -200,12 +211,3 @@ def _bounds_of(space: gym.Space) -> tuple[np.ndarray, np.ndarray]:
     if not (np.isfinite(space.low).all() and np.isfinite(space.high).all()):
         raise ValueError(f"it takes unbounded actions, {space}; plans need bounds: wrap it in RescaleAction or choose another")
     return space.low.astype(np.float32), space.high.astype(np.float32)
-
-
-def _package_of(env: gym.Env) -> str:
-    """Name and version of the package that draws the world, such as ogbench 1.2.2."""
-    package = type(env.unwrapped).__module__.partition(".")[0]
-    try:
-        return f"{package} {importlib.metadata.version(package)}"
-    except importlib.metadata.PackageNotFoundError:
-        return package
