@@ -130,7 +130,7 @@ def masked_error(
     errors = []
     for row in range(len(context)):
         numbers = [*visible[row], *hidden[row]]
-        x = [linear(norm(token, "embed.0"), "embed.1") for token in context[row]] + [weights["hidden"]] * len(hidden[row])
+        x = [linear(token, "embed") for token in context[row]] + [weights["hidden"]] * len(hidden[row])
         positions = []
         for i, number in enumerate(numbers):
             frame, place = divmod(int(number), num_placed)

@@ -197,26 +197,26 @@ def test_the_loss_is_the_absolute_error_at_hidden_places_and_its_target_is_not_p
 
 
 def test_it_equals_a_reference_in_float64_and_so_does_its_gradient() -> None:
-    """Two cameras, odd sizes: embedding, place, attention and the error, written a second time in numpy."""
-    layout, width, heads, dim = TokenLayout(3, 2, 1), 12, 2, 5
+    """Two cameras and a token without a place: embedding, place, attention and the error, written a second time in numpy."""
+    layout, width, heads, dim = TokenLayout(2, 2, 1), 12, 2, 5
     encoder = SimpleNamespace(layout=layout)
     torch.manual_seed(0)
-    term = MaskedPrediction(MaskedConfig((SMALL,), width=width, depth=2, num_heads=heads), encoder, dim).double()  # type: ignore[arg-type]
+    term = MaskedPrediction(MaskedConfig((SMALL,), width=width, depth=1, num_heads=heads), encoder, dim).double()  # type: ignore[arg-type]
     with torch.no_grad():
         for parameter in term.parameters():  # norms and biases too
             parameter.copy_(torch.randn(parameter.shape) * 0.4)
-    tokens = drawn(SMALL, 2, 3, layout)
+    tokens = drawn(SMALL, 2, 2, layout)
     weights = {name: value.detach().numpy() for name, value in term.state_dict().items()}
     random = rng(1)
-    context, target = random.normal(size=(2, tokens.visible.shape[1], dim)), random.normal(size=(2, 3, 19, dim))
+    context, target = random.normal(size=(2, tokens.visible.shape[1], dim)), random.normal(size=(2, 2, 9, dim))
 
     def loss(context: Tensor) -> Tensor:
         predicted = term.predict(context, tokens.visible, tokens.hidden)
-        wanted = take(torch.from_numpy(target)[:, :, :18].flatten(1, 2), tokens.hidden)
+        wanted = take(torch.from_numpy(target)[:, :, :8].flatten(1, 2), tokens.hidden)
         return (predicted - wanted).abs().mean()
 
     def reference(context: np.ndarray) -> float:
-        return masked_error(weights, heads, 3, context, tokens.visible.numpy(), tokens.hidden.numpy(), target)
+        return masked_error(weights, heads, 2, context, tokens.visible.numpy(), tokens.hidden.numpy(), target)
 
     assert_equal(loss, reference, context)
 
@@ -261,8 +261,34 @@ def test_pretraining_teaches_the_encoder_and_leaves_the_predictor_alone(kind: st
     assert int(model.encoder.norm.num_updates) == 1  # type: ignore[arg-type]
 
 
-def test_hidden_places_of_a_still_film_are_learned() -> None:
-    """What is hidden in one frame is seen in the others: the error falls well below that of saying the mean, 0.8."""
+class Told:
+    """An encoder whose tokens are given."""
+
+    layout, cameras = TokenLayout(2), ()
+
+    def visible(self, obs: dict[str, Tensor], kept: Tensor) -> Tensor:
+        return take(obs["z"].flatten(1, 2), kept)
+
+
+def test_hidden_frames_of_a_still_film_are_copied_from_the_others() -> None:
+    """Tokens of unit variance: saying their mean costs 0.8. Whatever the context's projection lost could not be copied."""
+    torch.manual_seed(0)
+    encoder: Any = Told()
+    one_frame = BlockMaskConfig(1, (1.0, 1.0), duration=(0.34, 0.34), ratio=(0.3, 0.4))
+    term = MaskedPrediction(MaskedConfig((one_frame,), width=32, depth=1, num_heads=4), encoder, 6)
+    optimiser, draws, losses = torch.optim.AdamW(term.parameters(), 5e-3), generator(), []
+    for _ in range(100):
+        z = torch.randn(32, 1, 4, 6, generator=draws).expand(-1, 3, -1, -1)
+        loss = term(encoder, {"z": z}, z, draws)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(float(loss.detach()))
+    assert np.mean(losses[-5:]) < 0.15 < 0.7 < losses[0]
+
+
+@pytest.mark.slow
+def test_hidden_places_of_a_still_film_are_learned_from_pixels() -> None:
     model, windows = model_of("vit"), ToyWindows(32)
     kind = BlockMaskConfig(3, (0.2, 0.2), duration=(0.34, 0.34), ratio=(0.05, 0.5))
     config = ObjectiveConfig(
@@ -274,10 +300,10 @@ def test_hidden_places_of_a_still_film_are_learned() -> None:
     window = dataclasses.replace(window, observations=still)
     optimiser = torch.optim.AdamW([*model.encoder.parameters(), *objective.parameters()], 3e-3)
     draws, losses = generator(), []
-    for _ in range(100):
+    for _ in range(180):
         loss, terms = objective(model, window, draws)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
         losses.append(float(terms["masked"]))
-    assert np.mean(losses[-5:]) < 0.5 < np.mean(losses[:3])
+    assert np.mean(losses[-10:]) < 0.4 < 0.7 < np.mean(losses[:3])

@@ -64,7 +64,7 @@ class MaskedPrediction(nn.Module):
         if not self.layout.num_placed:
             raise ConfigError("masked prediction hides tokens that have a place; use model.encoder.output: grid")
         width = config.width
-        self.embed = nn.Sequential(nn.LayerNorm(token_dim), nn.Linear(token_dim, width))
+        self.embed = nn.Linear(token_dim, width)
         self.hidden = nn.Parameter(0.02 * torch.randn(width))
         self.camera = nn.Parameter(0.02 * torch.randn(self.layout.num_cameras, width))
         self.trunk = ViT(width, config.depth, config.num_heads, mlp_ratio=4.0)
