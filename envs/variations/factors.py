@@ -25,7 +25,7 @@ FACTORS: dict[str, dict[str, Quantity]] = {
     "object_shapes": {"kind": Choice(("cup", "can", "bowl", "box"), ("plate", "bottle", "pebble"), per="slot")},
     "object_sizes": {"scale": Range("", ((0.9, 1.1),), ((0.72, 0.82), (1.18, 1.28)), per="slot")},
     "masses": {"scale": Range("", ((0.7, 1.4),), ((0.3, 0.55), (1.8, 2.5)), per="slot")},
-    "friction": {"scale": Range("", ((0.8, 1.25),), ((0.5, 0.7), (1.45, 1.8)))},
+    "friction": {"scale": Range("", ((0.8, 1.25),), ((0.5, 0.7), (1.35, 1.6)))},
     "surfaces": {
         "table_pattern": Choice(("plain", "wood", "checks"), ("stripes", "dots", "marble")),
         "table_hue": Range("turns", ((0.05, 0.14),), ((0.45, 0.70),)),

@@ -111,7 +111,7 @@ class Variations:
         self._entropy = _peek(rng) if seed is None else seed
         split = self.config.split
         self._factor = {
-            name: {key: q.draw(self._rng(name), split, COUNTS[q.per]) for key, q in FACTORS[name].items()}
+            name: {key: q.draw(self._rng(name, key), split, COUNTS[q.per]) for key, q in FACTORS[name].items()}
             for name in self.config.factors
         }
         if "distractors" in self:
@@ -159,7 +159,7 @@ class Variations:
     # ---- inside ----
 
     def _rng(self, *path: str | int) -> np.random.Generator:
-        """The generator of a factor, or of a part of it, in this episode."""
+        """The generator of a part of a factor in this episode."""
         first, *rest = path
         place = [list(FACTORS).index(str(first)), *(zlib.crc32(str(part).encode()) for part in rest)]
         return np.random.default_rng(np.random.SeedSequence([self._entropy, *place]))

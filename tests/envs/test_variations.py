@@ -74,6 +74,18 @@ def test_the_values_of_an_episode_are_told_and_lie_in_their_split(split: Split) 
     env.close()
 
 
+def test_every_quantity_is_drawn_on_its_own() -> None:
+    env = table(["light", "surfaces", "camera"], observations=["state"])
+    drawn = []
+    for seed in range(60):
+        values = env.reset(seed=seed)[1]["variation"]
+        numbers = [value for value in values.values() if not isinstance(value, str)]
+        drawn.append(np.concatenate([np.ravel(value) for value in numbers]))
+    correlation = np.corrcoef(np.array(drawn).T)
+    assert np.abs(correlation - np.eye(len(correlation))).max() < 0.6
+    env.close()
+
+
 def test_without_factors_nothing_is_recorded_and_the_world_is_as_it_was() -> None:
     plain, none = TabletopEnv(robot="gantry"), TabletopEnv(robot="gantry", variations={"factors": [], "split": "held_out"})
     for seed in range(2):
@@ -161,8 +173,9 @@ def test_slippery_objects_slide_further() -> None:
     ways = []
     for low in (True, False):
         env = table(["friction"], "held_out", num_objects=1)
+        seed = next(s for s in range(20) if env.reset(seed=s) and env.objects[0].shape.name == "bowl")  # does not topple
         options = ({"variation_seed": k} for k in range(20))
-        next(o for o in options if (env.reset(seed=0, options=o)[1]["variation"]["friction_scale"] < 1) == low)
+        next(o for o in options if (env.reset(seed=seed, options=o)[1]["variation"]["friction_scale"] < 1) == low)
         slot = env.objects[0].slot
         env.world.set_slot(slot, present=True, pose=np.array([-0.2, 0.0, env.objects[0].height, 0.0]))
         env.data.qvel[:] = 0
