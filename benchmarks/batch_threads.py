@@ -29,7 +29,7 @@ class BatchSkill(SweepSkill):
 
     scratch: mujoco.MjData
 
-    def _command(self, data: Any, ahead: np.ndarray, acceleration: np.ndarray) -> None:
+    def command(self, data: Any, ahead: np.ndarray, acceleration: np.ndarray) -> None:
         self.scratch.M[:] = data.M
         self._robot_qacc[:] = acceleration
         mujoco.mj_mulM(self.model, self.scratch, self._force, self._qacc)

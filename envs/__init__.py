@@ -14,6 +14,12 @@ import gymnasium
 OURS = "worldmodel/"
 """Namespace of the ids that are registered here."""
 TABLE_CLEAR = "worldmodel/TableClear-v0"
+TABLE_TASKS = {
+    "worldmodel/TableReach-v0": "reach",
+    "worldmodel/TablePush-v0": "push",
+    "worldmodel/TablePick-v0": "pick",
+}
+"""Other tasks at the same table: Gymnasium id -> task of `envs.tabletop.TabletopEnv`."""
 TWO_ROOMS, REACHER, PUSH_T = "worldmodel/TwoRooms-v0", "worldmodel/Reacher-v0", "worldmodel/PushT-v0"
 CLASSICS = {
     TWO_ROOMS: "envs.classics.two_rooms:TwoRoomsEnv",
@@ -24,6 +30,11 @@ CLASSICS = {
 
 if TABLE_CLEAR not in gymnasium.registry:
     gymnasium.register(id=TABLE_CLEAR, entry_point="envs.tabletop:TabletopEnv", vector_entry_point="envs.vector:tabletop")
+for _id, _task in TABLE_TASKS.items():
+    if _id not in gymnasium.registry:
+        gymnasium.register(
+            id=_id, entry_point="envs.tabletop:TabletopEnv", vector_entry_point="envs.vector:tabletop", kwargs={"task": _task}
+        )
 for _id, _entry in CLASSICS.items():
     if _id not in gymnasium.registry:
         gymnasium.register(id=_id, entry_point=_entry)

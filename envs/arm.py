@@ -36,6 +36,13 @@ class Robot(Protocol):
     """Mean speed of the paddle along a sweep [m/s]."""
     vertical_speed: float
     """Mean speed at which the paddle lowers and lifts [m/s]."""
+    lower: np.ndarray
+    upper: np.ndarray
+    """(J,) ends of the joints' ways [rad or m]."""
+    servo_speed: np.ndarray
+    """(J,) of the joints at a full action of control mode joint [rad/s or m/s]."""
+    units: tuple[str, ...]
+    """(J,) of the joints' positions: rad or m."""
     stiffness: np.ndarray
     """(J,) position gain of the servos [N m/rad or N/m]."""
     damping: np.ndarray
@@ -67,6 +74,8 @@ class Arm:
     handle = 0.13
     lower = np.array([-2.8973, -1.7628, -2.8973, -3.0718, -2.8973, -0.0175, -2.8973])
     upper = np.array([2.8973, 1.7628, 2.8973, -0.0698, 2.8973, 3.7525, 2.8973])
+    units: tuple[str, ...] = ("rad",) * 7
+    servo_speed = np.full(7, 1.0)
     max_velocity = np.array([2.175, 2.175, 2.175, 2.175, 2.61, 2.61, 2.61])
     stiffness = np.array([4500.0, 4500.0, 3500.0, 3500.0, 2000.0, 2000.0, 2000.0])
     damping = np.array([450.0, 450.0, 350.0, 350.0, 200.0, 200.0, 200.0])
@@ -164,6 +173,9 @@ class Gantry:
     name = "gantry"
     num_joints = 4
     handle = 0.25
+    lower, upper = np.array([-0.5, -0.5, 0.0, -6.3]), np.array([0.5, 0.5, 0.6, 6.3])
+    units: tuple[str, ...] = ("m", "m", "m", "rad")
+    servo_speed = np.array([0.5, 0.5, 0.5, 1.5])
     max_velocity = np.array([6.0, 6.0, 4.0, 20.0])
     tool_speed = 0.8
     vertical_speed = 1.2

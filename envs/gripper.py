@@ -1,7 +1,7 @@
 """A parallel gripper: two sliding fingers with the stroke of a Robotiq 2F-140, a force-limited servo, and rubber pads.
 
 Its stroke of 140 mm takes every object of the scene across its width, bowls (up to 112 mm) included. The fingers are long
-enough for a can (110 mm) to stand between them while their tips are at its foot. Both fingers move alike, as those of a real one do.
+enough for a can (110 mm) to stand between them while their tips are at its foot. Both move alike, as those of a real one do.
 """
 
 from __future__ import annotations

@@ -105,7 +105,7 @@ class Motion:
         """`settle`, for whoever steps the physics."""
         pose, waited = self.robot.home if pose is None else pose, 0.0
         while waited < MAX_SETTLE and not self.is_quiet(data):
-            self._command(data, pose, self.rest)
+            self.command(data, pose, self.rest)
             yield Stage.SETTLE
             waited += self.tick
 
@@ -131,14 +131,14 @@ class Motion:
         acceleration = rate_of(velocity, self.tick)
         peak, touch = 0.0, data.sensordata[self.touch :]  # a view, looked up once
         for done, (ahead, wanted) in enumerate(zip(targets + self.lead * velocity, acceleration, strict=True), start=1):
-            self._command(data, ahead, wanted)
+            self.command(data, ahead, wanted)
             yield stage
             peak = max(peak, self.robot.tool.felt(touch))
             if peak > max_force:
                 return done, peak
         return len(targets), peak
 
-    def _command(self, data: mujoco.MjData, ahead: np.ndarray, acceleration: np.ndarray) -> None:
+    def command(self, data: mujoco.MjData, ahead: np.ndarray, acceleration: np.ndarray) -> None:
         """Computed-torque control through position servos for one tick: what they would lag by is commanded ahead."""
         self._robot_qacc[:] = acceleration
         mujoco.mj_mulM(self.model, data, self._force, self._qacc)

@@ -139,7 +139,7 @@ class PickPlaceSkill(Motion):
         data.ctrl[self.grip] = opening
         before, waited, least = np.inf, 0.0, 0.1
         while waited < self.config.max_grasp_time:
-            self._command(data, joints, self.rest)
+            self.command(data, joints, self.rest)
             yield Stage.GRASP
             waited += self.tick
             now = self.opening(data)

@@ -85,13 +85,15 @@ class TabletopEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
             raise ValueError(f"task {task!r} asks for the same in every episode: leave out instruction and paraphrases")
         control_mode = next(iter(self.task.budgets)) if control_mode is None else control_mode
         require_known(f"control_mode of task {task!r}", control_mode, self.task.budgets)
-        budget = (
-            max_steps if max_steps is not None else max_sweeps if max_sweeps is not None else self.task.budgets[control_mode]
-        )
+        if max_steps is not None and max_sweeps is not None and max_steps != max_sweeps:
+            raise ValueError(f"max_steps and max_sweeps are two names of one number, got {max_steps} and {max_sweeps}")
+        budget = max_sweeps if max_steps is None else max_steps
+        budget = self.task.budgets[control_mode] if budget is None else budget
         num_objects = self.task.num_objects if num_objects is None else num_objects
         low, high = (num_objects, num_objects) if isinstance(num_objects, int) else tuple(num_objects)
-        if not 1 <= low <= high <= MAX_OBJECTS:
-            raise ValueError(f"num_objects must lie in 1..{MAX_OBJECTS}, got {num_objects}")
+        fewest = min(1, self.task.num_objects[0])
+        if not fewest <= low <= high <= MAX_OBJECTS:
+            raise ValueError(f"num_objects must lie in {fewest}..{MAX_OBJECTS}, got {num_objects}")
         if render_mode not in (None, "rgb_array"):
             raise ValueError(f"unknown render_mode {render_mode!r}; available: rgb_array")
         sensors = SensorsConfig.of(observations, cameras, image_size)
@@ -142,7 +144,8 @@ class TabletopEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
         layout = draw(int(rng.integers(self.object_range[0], self.object_range[1] + 1)), rng)
         footprints = [(pose[:2], thing.radius) for thing, pose in zip(layout.objects, layout.poses, strict=True)]
         furnish = functools.partial(self.variations.stand, self.model, self.data, footprints)
-        self.world.place(layout.objects, layout.poses, self.control.motion, self.control.start, furnish)
+        start = self.control.start if layout.tool is None else self.control.joints_at(layout.tool)
+        self.world.place(layout.objects, layout.poses, self.control.motion, start, furnish)
         self.task.begin(self.world)
         self.control.begin()
         self.steps, self.peak_force = 0, 0.0
@@ -194,7 +197,7 @@ class TabletopEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
         kwargs = {"robot": self.robot_name, "num_objects": list(self.object_range), "image_size": self.image_size}
         kwargs |= {"control_mode": self.control.name} if self.control.name != default else {}
         kwargs |= self.task.asking.describe() if self.task.asking is not None else {}
-        kwargs |= {"max_sweeps" if self.control.name == "sweep" else "max_steps": self.max_steps}
+        kwargs |= {"max_sweeps": self.max_steps}
         kwargs |= self.sensors.config.kwargs(self.image_size) | self.variations.config.kwargs()
         return {
             "env_id": self.task.env_id,
@@ -318,6 +321,7 @@ class TabletopEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
             "status": statuses,
             "position": self.positions()[:, :2].astype(np.float32),
             "objects": [thing.name for thing in self.objects],
+            "workspace_violations": self.control.violations,
             "instruction": self.instruction,
             **self.task.info(self.world),
         }

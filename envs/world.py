@@ -32,6 +32,10 @@ class World:
         """The objects of this episode."""
         self.object_qpos = int(self.model.joint("object0").qposadr[0])
         self.tool = self.model.site("tool").id
+        self._object_qvel = int(self.model.joint("object0").dofadr[0])
+        self._object_geoms = np.array([self.model.geom(f"object{slot}").id for slot in range(MAX_OBJECTS)])
+        fingers = ("finger0", "finger1") if robot.tool.max_opening > 0 else ()
+        self._finger_geoms = [self.model.geom(name).id for name in fingers]
 
     @property
     def poses(self) -> np.ndarray:
@@ -55,6 +59,20 @@ class World:
         """Angle of the paddle's width, or of the line through the fingertips, about the vertical [rad]."""
         rotation = self.data.site_xmat[self.tool]
         return float(np.arctan2(rotation[3], rotation[0]))
+
+    def held(self) -> np.ndarray:
+        """(slots,) whether an object touches both fingers; never with a tool that has none."""
+        touched = np.zeros((2, MAX_OBJECTS), np.bool_)
+        pairs = self.data.contact.geom
+        for finger, geom in enumerate(self._finger_geoms):
+            other = np.concatenate([pairs[pairs[:, 0] == geom, 1], pairs[pairs[:, 1] == geom, 0]])
+            touched[finger] = np.isin(self._object_geoms, other)
+        return np.logical_and(touched[0], touched[1])
+
+    def speed(self, slot: int) -> float:
+        """How fast an object moves [m/s]."""
+        first = self._object_qvel + 6 * slot
+        return float(np.linalg.norm(self.data.qvel[first : first + 3]))
 
     def is_upright(self, slot: int) -> bool:
         """Whether an object stands as it was put, or upside down."""

@@ -43,14 +43,21 @@ class Control(ABC):
     def __init__(self, world: World, surface: Surface) -> None:
         """`surface` says how high at (x, y) the thing is on which an object is put down [m]: the task's."""
         self.world, self.surface = world, surface
+        self.violations = 0
+        """Actions of this episode that asked for more than the workspace, and were carried out up to there."""
 
     @property
     def start(self) -> np.ndarray:
         """(J,) joint positions in which an episode begins: out of the picture by default."""
         return self.world.robot.home
 
-    def begin(self) -> None:  # noqa: B027
-        """Forget the last episode; the world has just been placed. Nothing by default."""
+    def joints_at(self, pose: np.ndarray) -> np.ndarray:
+        """(J,) joint positions with the tool at a pose (4,): x, y, z [m] and yaw [rad]; a skill begins where it always does."""
+        return self.start
+
+    def begin(self) -> None:
+        """Forget the last episode; the world has just been placed."""
+        self.violations = 0
 
     @abstractmethod
     def act(self, action: np.ndarray) -> Generator[Stage, None, Outcome]:

@@ -6,6 +6,14 @@ from collections.abc import Callable
 
 from envs.tasks.base import Task
 from envs.tasks.clear import TableClear
+from envs.tasks.pick import TablePick
+from envs.tasks.push import TablePush
+from envs.tasks.reach import TableReach
 
-TASKS: dict[str, Callable[[], Task]] = {"clear": TableClear}
+TASKS: dict[str, Callable[[], Task]] = {
+    "clear": TableClear,
+    "reach": TableReach,
+    "push": TablePush,
+    "pick": TablePick,
+}
 """Tasks by name; each has its Gymnasium id in `env_id`."""

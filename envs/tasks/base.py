@@ -40,6 +40,8 @@ class Layout:
     """What there is."""
     poses: np.ndarray
     """(n, 4) where it stands: x, y, z [m] and yaw [rad]."""
+    tool: np.ndarray | None = None
+    """(4,) pose of the tool where it matters and the control mode lets it be anywhere."""
 
 
 @dataclass(frozen=True)

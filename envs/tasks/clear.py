@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import copy
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 
-from envs import experts
 from envs.controls.base import Control
-from envs.controls.sweep import to_unit
+from envs.controls.low_level import LowLevelControl
+from envs.controls.pick_place import PickPlaceControl
+from envs.controls.sweep import SweepControl, to_unit
+from envs.experts.fetching import clear_by_hand
+from envs.experts.picking import aimed_pick, pick_into_bin
+from envs.experts.sweeping import aimed_sweep
 from envs.instructions import own_stream
 from envs.objects import TableObject
 from envs.scene import BIN_DEPTH, BIN_FLOOR_Z, TABLE_HALF
@@ -34,7 +38,7 @@ class TableClear(Task):
     """
 
     env_id = "worldmodel/TableClear-v0"
-    budgets: ClassVar[dict[str, int]] = {"sweep": 8}
+    budgets: ClassVar[dict[str, int]] = {"sweep": 8, "pick_place": 8, "ee_delta": 400, "joint": 400}
     num_objects = (3, 3)
     instruction = "clear the table"
     asking: Asking
@@ -63,12 +67,22 @@ class TableClear(Task):
 
     def expert(self, world: World, control: Control, rng: np.random.Generator) -> np.ndarray:
         """See `Task.expert`."""
-        targets, others = self.on_table(world, self.asking.target), self.on_table(world, self.asking.other)
-        return to_unit(sweep_some(targets, others, rng)).ravel()
+        if isinstance(control, SweepControl):
+            targets, others = self.on_table(world, self.asking.target), self.on_table(world, self.asking.other)
+            return to_unit(sweep_some(targets, others, rng)).ravel()
+        slots = np.flatnonzero((self.statuses(world) == Status.TABLE) & self.asking.target).tolist()
+        if isinstance(control, LowLevelControl):
+            return control.toward(*clear_by_hand(world, control, slots))
+        return pick_into_bin(world, cast(PickPlaceControl, control), slots)
 
     def aimed(self, world: World, control: Control, rng: np.random.Generator) -> np.ndarray:
         """See `Task.aimed`."""
-        return to_unit(experts.aimed_sweep(self.on_table(world), rng)).ravel()
+        if isinstance(control, SweepControl):
+            return to_unit(aimed_sweep(self.on_table(world), rng)).ravel()
+        if isinstance(control, LowLevelControl):
+            return np.clip(self.expert(world, control, rng) + rng.normal(0, 0.4, len(control.names)), -1, 1)
+        slots = np.flatnonzero(self.statuses(world) == Status.TABLE).tolist()
+        return aimed_pick(world, cast(PickPlaceControl, control), slots, rng)
 
     def info(self, world: World) -> dict[str, Any]:
         """See `Task.info`: which objects are denoted, (slots,)."""

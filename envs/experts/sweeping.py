@@ -1,4 +1,4 @@
-"""Scripted policies over privileged state: the ceiling of every score table, and the aimed sweeps of recorded data."""
+"""Sweeps: into the bin, onto a mark, and the aimed ones of recorded data."""
 
 from __future__ import annotations
 
