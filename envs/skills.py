@@ -25,6 +25,8 @@ class SweepConfig:
     """Height of the paddle's lower edge over the table while sweeping [m]."""
     lift_height: float = 0.13
     """Height at which the paddle travels above the objects [m]."""
+    speed: float | None = None
+    """Mean speed of the paddle along a sweep [m/s]; None for the robot's own."""
     max_lower_force: float = 12.0
     """A paddle that feels more than this while lowering stands on something [N]."""
 
@@ -66,12 +68,12 @@ class SweepSkill(Motion):
         path[:, 3] = yaw
         path = self.robot.inverse(path)
         lower, sweep, lift = path[:num_up], path[num_up:-num_up], path[-num_up:]
-        home = self.robot.home
+        home, speed = self.robot.home, config.speed or self.robot.tool_speed
         vertical = config.lift_height - config.sweep_height
         return [
             self.timed(np.stack([home, lower[0]]), 0.0),
             self.timed(lower, vertical / self.robot.vertical_speed),
-            self.timed(sweep, float(np.hypot(*along)) / self.robot.tool_speed),
+            self.timed(sweep, float(np.hypot(*along)) / speed),
             self.timed(lift, vertical / self.robot.vertical_speed),
             self.timed(np.stack([lift[-1], home]), 0.0),
         ]

@@ -110,7 +110,7 @@ class TabletopEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
         self.variations = Variations(VariationsConfig.of(variations, delay=not make_control.is_skill))
         self.task.alter = self.variations.alter
         self.world = World(self.robot, [self.task.add_to, self.variations.add_to])
-        self.control = make_control(self.world, self.task.surface)
+        self.control = make_control(self.world, self.task)
         self.model, self.skill = self.world.model, cast(Any, self.control.motion)
         self.sensors = Sensors(self.model, sensors, {"proprio": self._proprio_names(), "state": self._state_names()})
         self.film_camera = FilmCamera(self.model)

@@ -76,7 +76,7 @@ class World:
 
     def is_upright(self, slot: int) -> bool:
         """Whether an object stands as it was put, or upside down."""
-        _, _, x, y = self.poses[slot, 3:]
+        _, x, y, _ = self.poses[slot, 3:]
         return bool(abs(1 - 2 * (x**2 + y**2)) > 0.9)  # cosine of its tilt
 
     def place(

@@ -18,4 +18,4 @@ CONTROLS: dict[str, tuple[Callable[[], Tool], type[Control]]] = {
     "ee_delta": (Gripper, EndEffectorDelta),
     "joint": (Gripper, JointVelocity),
 }
-"""Control mode -> the tool that it needs, and how it is made from a world and the height of what things are put down on."""
+"""Control mode -> the tool that it needs, and its class."""

@@ -5,12 +5,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
 from envs.motion import Motion, Stage
-from envs.pick_place import Surface
 from envs.world import World
 
 
@@ -24,6 +23,17 @@ class Outcome:
     """Simulated time [s]."""
     info: dict[str, Any] = field(default_factory=dict)
     """What else `info` should say, the same keys for every action of a mode."""
+
+
+class Rules(Protocol):
+    """What a control mode asks of the task."""
+
+    sweep_speed: float | None
+    """Mean speed of a sweep [m/s]; None for the robot's own."""
+
+    def surface(self, xy: np.ndarray) -> float:
+        """Height of what an object is put down on at (x, y) [m]."""
+        ...
 
 
 class Control(ABC):
@@ -40,9 +50,8 @@ class Control(ABC):
     motion: Motion
     """What moves the joints."""
 
-    def __init__(self, world: World, surface: Surface) -> None:
-        """`surface` says how high at (x, y) the thing is on which an object is put down [m]: the task's."""
-        self.world, self.surface = world, surface
+    def __init__(self, world: World, rules: Rules) -> None:
+        self.world, self.rules = world, rules
         self.violations = 0
         """Actions of this episode that asked for more than the workspace, and were carried out up to there."""
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from envs.controls.base import Rules
 from envs.controls.low_level import MAX_LEAD, WORKSPACE_HIGH, WORKSPACE_LOW, LowLevelControl, turned
-from envs.pick_place import Surface
 from envs.world import World
 
 MAX_SPEED = 0.25
@@ -22,8 +22,8 @@ class EndEffectorDelta(LowLevelControl):
     name = "ee_delta"
     names = ("dx [0.25 m/s]", "dy [0.25 m/s]", "dz [0.25 m/s]", "dyaw [1.5 rad/s]", "gripper")
 
-    def __init__(self, world: World, surface: Surface) -> None:
-        super().__init__(world, surface)
+    def __init__(self, world: World, rules: Rules) -> None:
+        super().__init__(world, rules)
         self.scale = self.period * np.array([MAX_SPEED, MAX_SPEED, MAX_SPEED, MAX_TURN])
         self.pose = np.zeros(4)
         """Commanded x, y, z [m] and yaw [rad]."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import mujoco
 import numpy as np
 
+from envs.controls.base import Rules
 from envs.controls.low_level import LowLevelControl, in_workspace, turned
-from envs.pick_place import Surface
 from envs.world import World
 
 STEP = 0.05
@@ -21,8 +21,8 @@ class JointVelocity(LowLevelControl):
 
     name = "joint"
 
-    def __init__(self, world: World, surface: Surface) -> None:
-        super().__init__(world, surface)
+    def __init__(self, world: World, rules: Rules) -> None:
+        super().__init__(world, rules)
         robot = world.robot
         self.names = (*(f"joint{j} [{robot.servo_speed[j]} {unit}/s]" for j, unit in enumerate(robot.units)), "gripper")
         self.proprio_names = ("opening [m]", *(f"joint{j} [{unit}]" for j, unit in enumerate(robot.units)))

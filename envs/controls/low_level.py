@@ -7,9 +7,9 @@ from collections.abc import Generator
 
 import numpy as np
 
-from envs.controls.base import Control, Outcome
+from envs.controls.base import Control, Outcome, Rules
 from envs.motion import Stage
-from envs.pick_place import PickPlaceConfig, PickPlaceSkill, Surface
+from envs.pick_place import PickPlaceConfig, PickPlaceSkill
 from envs.world import World
 
 TICKS_PER_ACTION = 5
@@ -35,9 +35,9 @@ class LowLevelControl(Control):
     proprio_names = ("opening [m]",)
     motion: PickPlaceSkill
 
-    def __init__(self, world: World, surface: Surface) -> None:
-        super().__init__(world, surface)
-        self.motion = PickPlaceSkill(world.robot, world.model, PickPlaceConfig(), surface)
+    def __init__(self, world: World, rules: Rules) -> None:
+        super().__init__(world, rules)
+        self.motion = PickPlaceSkill(world.robot, world.model, PickPlaceConfig(), rules.surface)
         self.period = TICKS_PER_ACTION * self.motion.tick
         self.joints = self.start
         """(J,) commanded joint positions."""

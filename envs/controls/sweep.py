@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from envs.controls.base import Control, Outcome
+from envs.controls.base import Control, Outcome, Rules
 from envs.motion import Stage
-from envs.pick_place import Surface
 from envs.scene import CAMERA_HALF_VIEW, CAMERA_POS
 from envs.skills import SweepConfig, SweepSkill
 from envs.world import World
@@ -25,9 +24,9 @@ class SweepControl(Control):
     names = ("start_x", "start_y", "end_x", "end_y")
     motion: SweepSkill
 
-    def __init__(self, world: World, surface: Surface) -> None:
-        super().__init__(world, surface)
-        self.motion = SweepSkill(world.robot, world.model, SweepConfig())
+    def __init__(self, world: World, rules: Rules) -> None:
+        super().__init__(world, rules)
+        self.motion = SweepSkill(world.robot, world.model, SweepConfig(speed=rules.sweep_speed))
 
     def act(self, action: np.ndarray) -> Generator[Stage, None, Outcome]:
         """See `Control.act`."""

@@ -28,6 +28,8 @@ class TablePush(MarkedTask):
     env_id = "worldmodel/TablePush-v0"
     budgets: ClassVar[dict[str, int]] = {"sweep": 8, "ee_delta": 200, "joint": 200}
     num_objects = (1, 1)
+    sweep_speed = 0.2
+    """Slow enough that what is pushed stops where the paddle stops."""
     tolerance, min_way, mark_gap = 0.03, 0.10, 0.02
     mark_low, mark_high = -AREA, AREA
 
