@@ -89,7 +89,7 @@ def fit_model(config: ExperimentConfig, data: Sources, run_dir: Path, *, resume:
         torch.manual_seed(config.train.seed)  # the weights' first values
         model = JEPA(config.model, bodies[0].spec, bodies[0].normalisation, bodies[1:])
         if parent is not None:
-            begin_from(model, parent)
+            begin_from(model, parent, config.train.init_encoder)
         objective = build_objective(config.objective, model)
     plain = strict.to_plain(config)
     shape = shaping(plain)
@@ -122,7 +122,7 @@ def fit_model(config: ExperimentConfig, data: Sources, run_dir: Path, *, resume:
             Embodiment(world, dict(body.normalisation)) for world, body in zip(recordings.worlds[1:], bodies[1:], strict=True)
         ],
     )
-    save_model(run_dir, model, None, manifest)
+    save_model(run_dir, model, None, manifest, target=objective.ema.encoder if objective.ema is not None else None)
     strict.dump(config, run_dir / "config.yaml")
 
 

@@ -19,6 +19,7 @@ from tests.fakes import LineWorld
 from worldmodel.data import Dataset, DatasetWriter, finalize
 from worldmodel.errors import CheckpointError
 from worldmodel.progress import NoProgress
+from worldmodel.train.checkpoint import load_checkpoint
 from worldmodel.types import ActionSpec
 
 ENCODER = {"kind": "vit", "grid": 2, "token_dim": 4, "vit": {"width": 16, "depth": 1, "num_heads": 2}}
@@ -110,6 +111,19 @@ def test_posttraining_begins_with_the_pretrained_encoder(pretrained: Path, data:
     agent.reset([0])
     observation, _ = env.reset(seed=5)
     assert env.action_space.contains(agent.act({key: value[None] for key, value in observation.items()})[0])
+
+
+def test_the_ema_target_is_kept_and_can_be_begun_with(pretrained: Path, data: Path, tmp_path: Path) -> None:
+    checkpoint = load_checkpoint(pretrained)
+    assert checkpoint.target is not None and checkpoint.target.keys() == {
+        name.removeprefix("encoder.") for name in checkpoint.model if name.startswith("encoder.")
+    }
+    assert not torch.equal(checkpoint.target["out.weight"], checkpoint.model["encoder.out.weight"])
+    experiment = config({"sigreg_coef": 0.0}, {"init_from": str(pretrained), "init_encoder": "target"}, {"frozen": True})
+    stages.fit_model(experiment, data, tmp_path, resume=False, progress=QUIET)
+    after = weights(tmp_path)
+    assert all(torch.equal(after[f"encoder.{name}"], value) for name, value in checkpoint.target.items())
+    assert load_checkpoint(tmp_path).target is None and not (tmp_path / "target.safetensors").exists()
 
 
 def test_another_start_is_another_run(pretrained: Path, data: Path, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -27,13 +28,17 @@ logger = logging.getLogger(__name__)
 ENCODER, PREDICTOR, NORM = "encoder.", "predictor.", "encoder.norm."
 
 
-def begin_from(model: JEPA, checkpoint: Checkpoint) -> None:
-    """Put the weights of a run into `model`.
+def begin_from(model: JEPA, checkpoint: Checkpoint, which: Literal["online", "target"] = "online") -> None:
+    """Put the weights of a run into `model`: the encoder that was trained there, or the EMA target that followed it.
 
-    CheckpointError when the run shares nothing with the model, when pictures are seen by another encoder, or when a frozen
-    encoder would keep weights that nobody has trained.
+    CheckpointError when the run had no target, when it shares nothing with the model, when pictures are seen by another
+    encoder, or when a frozen encoder would keep weights that nobody has trained.
     """
     run_dir, theirs, own = checkpoint.source, checkpoint.model, model.state_dict()
+    if which == "target":
+        if checkpoint.target is None:
+            raise CheckpointError(f"{run_dir} has no EMA target; leave train.init_encoder at online")
+        theirs = theirs | {f"{ENCODER}{name}": value for name, value in checkpoint.target.items()}
     source = {name: name if name in theirs else re.sub(r"\.bodies\.\d+", "", name) for name in own}
     found = {name: _fitted(name, theirs[source[name]], value) for name, value in own.items() if source[name] in theirs}
     taken = {name: value for name, value in found.items() if value is not None}

@@ -94,6 +94,8 @@ class TrainConfig:
     """Time between saved states [s]; also saved at the end, on Ctrl-C and on SIGTERM."""
     init_from: str | None = None
     """Run folder that training begins with: the encoder's weights, and the predictor's where they fit. Null begins anew."""
+    init_encoder: Literal["online", "target"] = "online"
+    """Which encoder of that run: the one that was trained, or the EMA target that followed it."""
     seed: int = 0
     """Of the order of the windows, of the objective's draws and of dropout."""
 

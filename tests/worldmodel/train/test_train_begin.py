@@ -91,12 +91,20 @@ def test_a_frozen_encoder_takes_all_or_nothing() -> None:
     begin_from(model_of(PIXELS, frozen=True), trained(model_of(BOTH)))  # fewer sensors are no matter
 
 
+def test_the_ema_target_is_another_start() -> None:
+    target = {f: torch.full_like(v, 2) for f, v in model_of(PIXELS, seed=3).encoder.state_dict().items()}
+    parent, model = dataclasses.replace(trained(model_of(PIXELS)), target=target), model_of(PIXELS, seed=1)
+    begin_from(model, parent, "target")
+    assert all((value == 2).all() for value in model.encoder.state_dict().values())
+    assert torch.equal(model.state_dict()["predictor.place"], parent.model["predictor.place"])
+    with pytest.raises(CheckpointError, match=r"parent has no EMA target; leave train\.init_encoder at online"):
+        begin_from(model, trained(model_of(PIXELS)), "target")
+
+
 def test_a_stranger_is_refused() -> None:
     with pytest.raises(CheckpointError, match=r"parent has another encoder \(no weights in common"):
         begin_from(model_of(PIXELS), Checkpoint(manifest(), {"x": torch.zeros(2)}, None, Path("parent")))
-    with pytest.raises(
-        CheckpointError, match=r"layers\.4\.weight: \(4, 8, 1, 1\) expected, \(6, 8, 1, 1\)"
-    ):
+    with pytest.raises(CheckpointError, match=r"layers\.4\.weight: \(4, 8, 1, 1\) expected, \(6, 8, 1, 1\)"):
         state = trained(model_of(PIXELS)).model | {"encoder.tokenize_image.layers.4.weight": torch.zeros(6, 8, 1, 1)}
         begin_from(model_of(PIXELS), Checkpoint(manifest(), state, None, Path("parent")))
 

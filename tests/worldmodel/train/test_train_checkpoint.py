@@ -87,3 +87,12 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
     (tmp_path / "run").write_text("a file where a folder should be")
     with pytest.raises(CheckpointError, match=r"cannot write .*choose another folder"):
         save_model(tmp_path / "run", FakeModel(), None, a_manifest())
+
+
+def test_the_targets_weights_stay_when_heads_come_and_go_with_another_model(tmp_path) -> None:
+    manifest = save_model(tmp_path, FakeModel(), None, a_manifest(), target=FakeModel(seed=3))
+    save_model(tmp_path, FakeModel(), nn.Linear(2, 2), manifest)
+    target = load_checkpoint(tmp_path).target
+    assert target is not None and target["encoder.weight"].equal(FakeModel(seed=3).state_dict()["encoder.weight"])
+    save_model(tmp_path, FakeModel(seed=5), None, a_manifest())
+    assert load_checkpoint(tmp_path).target is None and not (tmp_path / "target.safetensors").exists()
