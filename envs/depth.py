@@ -5,7 +5,7 @@ from __future__ import annotations
 import mujoco
 import numpy as np
 
-from envs.rendering import gl_renderer_name, make_renderer
+from envs.rendering import Renderers, gl_renderer_name
 from envs.scene import MAX_OBJECTS
 
 MAX_DEPTH = 5.0
@@ -36,15 +36,14 @@ def _segment(model: mujoco.MjModel, geom: int) -> str:
 class GeometryCamera:
     """A camera that measures depth and tells things apart; a pixel is one ray, so that no two things mix in it."""
 
-    def __init__(self, model: mujoco.MjModel, camera: str, size: tuple[int, int]) -> None:
-        """`size` is (height, width) [px]."""
+    def __init__(self, model: mujoco.MjModel, camera: str, size: tuple[int, int], renderers: Renderers) -> None:
+        """`size` is (height, width) [px]; `renderers` are those of other such cameras of the scene."""
         self.camera = camera
-        self._renderer = make_renderer(model, *size)
+        self._renderer = renderers.of(*size)
         self.renderer_name = gl_renderer_name()
         names = segment_names(model)
         segments = [names.index(_segment(model, geom)) for geom in range(model.ngeom)]
         self._segment_of = np.array([*segments, 0], np.uint8)  # the last is of what is no geom, -1
-        self._closed = False
 
     def render(self, data: mujoco.MjData, depth: bool, segmentation: bool) -> tuple[np.ndarray, np.ndarray]:
         """Depth float32 (height, width) [m] and segment numbers uint8 (height, width); empty where not asked for."""
@@ -62,7 +61,5 @@ class GeometryCamera:
         return metres, segments
 
     def close(self) -> None:
-        """Free the GL context once."""
-        if not self._closed:
-            self._closed = True
-            self._renderer.close()
+        """Free the GL context; closing twice is harmless."""
+        self._renderer.close()

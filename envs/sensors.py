@@ -21,7 +21,7 @@ from gymnasium.spaces import Box, Dict
 from envs.depth import MAX_DEPTH, GeometryCamera, segment_names
 from envs.instructions import TEXT_BYTES
 from envs.names import require_known
-from envs.rendering import Camera
+from envs.rendering import Camera, Renderers
 
 PICTURES = {"pixels": "overhead", "side": "side", "wrist": "wrist"}
 """Observation key of a picture -> its camera."""
@@ -92,9 +92,12 @@ class Sensors:
         """`names` are those of the elements of proprio and state, with units in brackets."""
         self.config = config
         wanted, sizes = config.observations, config.sizes
-        self._cameras = {key: Camera(model, PICTURES[key], sizes[PICTURES[key]]) for key in wanted if key in PICTURES}
+        drawing, measuring = Renderers(model), Renderers(model)  # two kinds, because they are set up in different ways
+        self._cameras = {key: Camera(model, PICTURES[key], sizes[PICTURES[key]], drawing) for key in wanted if key in PICTURES}
         ranged = {key: (DEPTHS | SEGMENTATIONS)[key] for key in wanted if key in DEPTHS or key in SEGMENTATIONS}
-        self._geometry = {camera: GeometryCamera(model, camera, sizes[camera]) for camera in sorted(set(ranged.values()))}
+        self._geometry = {
+            camera: GeometryCamera(model, camera, sizes[camera], measuring) for camera in sorted(set(ranged.values()))
+        }
         pads = [model.sensor(i) for i in range(model.nsensor) if model.sensor_type[i] == int(mujoco.mjtSensor.mjSENS_TOUCH)]
         self._pads = np.array([int(pad.adr[0]) for pad in pads])
         self._peak = np.zeros(len(pads))

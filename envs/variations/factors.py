@@ -56,7 +56,7 @@ FACTORS: dict[str, dict[str, Quantity]] = {
     "distractors": {
         "number": Range("", ((1, 2),), ((3, MAX_DISTRACTORS),), whole=True),
         "kind": Choice(("sponge", "coaster"), ("fork", "candle"), per="distractor"),
-        "brightness": Range("share", ((0.70, 0.95),), ((0.10, 0.35),), per="distractor"),
+        "brightness": Range("share", ((0.42, 0.62),), ((0.06, 0.24),), per="distractor"),
     },
     "sensor_noise": {
         # Standard deviations of Gaussian noise, fresh in every frame.

@@ -71,8 +71,7 @@ def reshape(thing: TableObject, kind: str) -> TableObject:
 
 def scale_friction(model: mujoco.MjModel, values: dict[str, Any]) -> None:
     """Factor friction: how well everything slides that is not the robot; the model is changed."""
-    slides = ((model.geom_contype | model.geom_conaffinity) != 0) & (model.geom_contype != TOOL)
-    model.geom_friction[slides, 0] *= values["scale"]
+    model.geom_friction[model.geom_contype != TOOL, 0] *= values["scale"]  # of a slot that is not used now, too
 
 
 def add_distractors(spec: mujoco.MjSpec) -> None:
