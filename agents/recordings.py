@@ -35,6 +35,7 @@ from worldmodel.data.format.features import sensor_columns
 from worldmodel.data.format.statistics import merge
 from worldmodel.data.loading.cache import cache_bytes
 from worldmodel.data.loading.index import Split
+from worldmodel.data.loading.instructed import INSTRUCTION, InstructedWindows
 from worldmodel.data.loading.sampler import EpochOrder
 from worldmodel.errors import DataError
 from worldmodel.framing import Framing
@@ -45,7 +46,7 @@ from worldmodel.types import Episode, WorldSpec
 
 logger = logging.getLogger(__name__)
 
-AnyWindows = Windows | StreamedWindows | JoinedWindows
+AnyWindows = Windows | StreamedWindows | InstructedWindows | JoinedWindows
 """Windows of one dataset from a cache or from its shards, or of several."""
 
 
@@ -76,7 +77,9 @@ def open_recordings(data: Sources, config: ExperimentConfig, progress: Progress 
         else:
             size_px = settings.image_size
             caches.append(FrameCache.build(part.dataset, own, directory, progress, image_size=size_px))
-    return Recordings(parts, tuple(caches), keys, settings, optional)
+    objective = config.objective
+    asked = objective.contrastive_coef > 0 and objective.contrastive.source == INSTRUCTION
+    return Recordings(parts, tuple(caches), keys, settings, optional, asked)
 
 
 class Recordings:
@@ -97,10 +100,14 @@ class Recordings:
         keys: tuple[str, ...],
         config: DataConfig,
         optional: bool = False,
+        instructions: bool = False,
     ):
-        """`optional`: whether a dataset may lack some of the sensors `keys`."""
+        """`optional`: whether a dataset may lack some of the sensors `keys`.
+
+        `instructions`: whether windows carry the episode's task in words, as the label `instruction`.
+        """
         self.parts, self.caches, self.keys, self.config = tuple(parts), tuple(caches), keys, config
-        self.optional = optional
+        self.optional, self.instructions = optional, instructions
         by_number = {part.embodiment: part.dataset.spec for part in reversed(parts)}
         self.worlds: tuple[WorldSpec, ...] = tuple(by_number[number] for number in sorted(by_number))
         self.world: WorldSpec = self.worlds[0]
@@ -190,7 +197,7 @@ class Recordings:
 
     def _windows(
         self, part: Part, cache: FrameCache | None, num_frames: int, split: Split, stride: int
-    ) -> Windows | StreamedWindows:
+    ) -> Windows | StreamedWindows | InstructedWindows:
         settings: dict[str, Any] = {
             "stride": stride,
             "split": split,
@@ -199,10 +206,12 @@ class Recordings:
             "frame_skip": self.framing.frame_skip,
         }
         if cache is not None:
-            return Windows(cache, num_frames, **settings)
-        size, buffer = self.framing.image_size, self.config.buffer_windows
-        own = _own(self.keys, part.dataset.spec, self.optional)
-        return StreamedWindows(part.dataset, own, num_frames, image_size=size, buffer_windows=buffer, **settings)
+            windows = Windows(cache, num_frames, **settings)
+        else:
+            size, buffer = self.framing.image_size, self.config.buffer_windows
+            own = _own(self.keys, part.dataset.spec, self.optional)
+            windows = StreamedWindows(part.dataset, own, num_frames, image_size=size, buffer_windows=buffer, **settings)
+        return InstructedWindows(windows, [row.instruction for row in part.dataset.episodes]) if self.instructions else windows
 
 
 def _own(keys: tuple[str, ...], spec: WorldSpec, optional: bool) -> tuple[str, ...]:
@@ -212,7 +221,8 @@ def _own(keys: tuple[str, ...], spec: WorldSpec, optional: bool) -> tuple[str, .
 
 def _order(windows: object, seed: int) -> EpochOrder | None:
     """The order in which an epoch of windows is cheap to read; None where every order is."""
-    return (lambda epoch: windows.order(seed, epoch)) if isinstance(windows, StreamedWindows) else None
+    source = windows.windows if isinstance(windows, InstructedWindows) else windows
+    return (lambda epoch: source.order(seed, epoch)) if isinstance(source, StreamedWindows) else None
 
 
 def _blocks(dataset: Dataset, cache: FrameCache | None, num: int, block: int) -> np.ndarray:

@@ -169,7 +169,7 @@ def test_all_terms_are_summed_by_their_weights() -> None:
     with pytest.raises(DataError, match="'instruction', which the windows lack"):
         objective(model, ToyWindows(8).batch(np.arange(8)), torch.Generator().manual_seed(0))
     wrong = dataclasses.replace(window, labels={"instruction": words[:, :3]})
-    with pytest.raises(DataError, match=r"expected \(B, 7\)"):
+    with pytest.raises(DataError, match=r"expected an embedding \(B, 7\)"):
         objective(model, wrong, torch.Generator().manual_seed(0))
 
 

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from worldmodel.checks import require_at_least, require_positive
 from worldmodel.errors import DataError
 from worldmodel.nn.across import gather_across
+from worldmodel.nn.tokenizers.instruction import WordTokenizer
 from worldmodel.types import Window
 
 
@@ -30,9 +31,11 @@ class InfoNCEConfig:
     """What is aligned with what."""
 
     source: str = "instruction"
-    """Name of the embedding (B, E) among a window's labels or, failing that, its observations."""
-    embedding_dim: int = 384
-    """Width of the embedding, E; 384 is MiniLM's."""
+    """Name of the text or the embedding among a window's labels or, failing that, its observations. The label `instruction` is
+    the task in words that a dataset keeps with each episode."""
+    embedding_dim: int | None = None
+    """Width of an embedding (B, E) float32 from elsewhere, 384 of MiniLM; null for text (B, L) uint8, whose words are read by
+    hashed n-grams (worldmodel.nn.tokenizers.instruction)."""
     width: int = 128
     """Width in which both are compared."""
     temperature: float = 0.1
@@ -40,7 +43,7 @@ class InfoNCEConfig:
 
     def __post_init__(self) -> None:
         """Raise ConfigError for a comparison of nothing."""
-        require_at_least(self, 1, "embedding_dim", "width")
+        require_at_least(self, 1, "width", *(("embedding_dim",) if self.embedding_dim is not None else ()))
         require_positive(self, "temperature")
 
 
@@ -54,21 +57,23 @@ def info_nce(x: Tensor, y: Tensor, temperature: float, same: Tensor | None = Non
 
 
 class InfoNCE(nn.Module):
-    """Reads a window's first and last latent, and an embedding of any origin, into one space."""
+    """Reads a window's first and last latent, and its instruction as text or as an embedding, into one space."""
 
     def __init__(self, config: InfoNCEConfig, num_tokens: int, token_dim: int) -> None:
         super().__init__()
         self.config = config
         self.place = nn.Linear(2 * token_dim, 8)
         self.of_latent = nn.Sequential(nn.SiLU(), nn.Linear(8 * num_tokens, config.width))
-        self.of_embedding = nn.Linear(config.embedding_dim, config.width)
+        wide = config.embedding_dim
+        self.of_embedding = WordTokenizer(config.width) if wide is None else nn.Linear(wide, config.width)
 
     def forward(self, z: Tensor, embedding: Tensor) -> Tensor:
-        """Loss (scalar) of z (B, T, K, D) and the embeddings (B, E); no gradient goes into those."""
-        embedding = embedding.detach().to(z.dtype)
+        """Loss (scalar) of z (B, T, K, D) and the embeddings (B, E), or texts (B, L); no gradient goes into those."""
+        embedding = embedding.detach()
+        embedding = embedding if self.config.embedding_dim is None else embedding.to(z.dtype)
         ends = torch.cat([z[:, 0], z[:, -1]], dim=-1)  # what was, and what became of it
         x = gather_across(self.of_latent(self.place(ends).flatten(-2)))
-        y = gather_across(self.of_embedding(embedding))
+        y = gather_across(self.of_embedding(embedding.unsqueeze(1)).flatten(1))
         everyone = gather_across(embedding)
         same = (everyone.unsqueeze(1) == everyone.unsqueeze(0)).all(-1)
         return info_nce(x, y, self.config.temperature, same)
@@ -81,9 +86,12 @@ def embedding_of(window: Window, config: InfoNCEConfig) -> Tensor:
         names = sorted({*window.labels, *window.observations})
         raise DataError(
             f"InfoNCE aligns latents with {config.source!r}, which the windows lack (they have {', '.join(names)}); "
-            "record instructions and embed them, or set objective.contrastive_coef to 0"
+            "record instructions, or set objective.contrastive_coef to 0"
         )
     found = found[:, 0] if found.ndim == 3 else found
-    if found.ndim != 2 or found.shape[1] != config.embedding_dim:
-        raise DataError(f"{config.source!r} has shape {tuple(found.shape)}; expected (B, {config.embedding_dim})")
+    wide, text = config.embedding_dim, found.dtype == torch.uint8
+    if found.ndim != 2 or text != (wide is None) or (not text and found.shape[1] != wide):
+        expected = "text (B, L) uint8" if wide is None else f"an embedding (B, {wide})"
+        got = f"{str(found.dtype).removeprefix('torch.')} of shape {tuple(found.shape)}"
+        raise DataError(f"{config.source!r} is {got}; expected {expected}: see objective.contrastive.embedding_dim")
     return found
