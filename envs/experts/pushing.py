@@ -1,4 +1,4 @@
-"""Pushes of one object onto a mark: by sweeps of the paddle, or by two fingers a little apart, which it cannot slip off."""
+"""Pushes of one object onto a mark: by sweeps of the paddle, or by the closed fingers."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ from envs.world import World
 
 PUSH_Z = 0.012
 """Height of the fingertips while they push [m]."""
-FORK = 0.045
-"""Distance between the fingers while they push [m]."""
 MAX_PUSH = 0.03
 """How far ahead of the object's place it is pushed in one action [m]."""
+SLIPPED = 0.012
+"""So far aside of the middle between the fingers, an object is not pushed on [m]."""
+MAX_ASIDE = 0.06
+"""So far aside, the fingers go up and come down behind it again [m]."""
 BEHIND = 0.035
 """How far behind the object the fingers come down [m]."""
 
@@ -48,10 +50,13 @@ def push_by_hand(world: World, thing: TableObject, mark: np.ndarray) -> WayPoint
     if tip[2] > 0.06:  # above: to behind the object, then down
         wanted = xy - along * (back + BEHIND)
         there = np.hypot(*(tip[:2] - wanted)) < 0.012
-        return WayPoint(np.array([*wanted, PUSH_Z if there else TRAVEL_Z, yaw]), FORK)
-    if behind < back - 0.012 or abs(aside) > 0.025:  # down, and not behind it
-        return WayPoint(np.array([*tip[:2], TRAVEL_Z, world.tool_yaw]), FORK)
+        return WayPoint(np.array([*wanted, PUSH_Z if there else TRAVEL_Z, yaw]), 0.0)
+    yaws = np.linspace(0, np.pi, 12, endpoint=False)
+    least = float(widths(world, thing, np.stack([np.cos(yaws), np.sin(yaws)], axis=1)).min()) / 2
+    if behind < least - 0.008 or abs(aside) > MAX_ASIDE:  # down, and not behind it
+        return WayPoint(np.array([*tip[:2], TRAVEL_Z, world.tool_yaw]), 0.0)
     if tip[2] > PUSH_Z + 0.01:
-        return WayPoint(np.array([*tip[:2], PUSH_Z, yaw]), FORK)
-    # On, slower near the mark, so that it does not slide beyond.
-    return WayPoint(np.array([*(xy + along * (min(left, MAX_PUSH) - back)), PUSH_Z, yaw]), FORK)
+        return WayPoint(np.array([*tip[:2], PUSH_Z, yaw]), 0.0)
+    # On: slower near the mark, so that it does not slide beyond, and back a little from what has slipped aside.
+    forward = max(behind - back, 0.0) + min(left, MAX_PUSH) * np.clip(1 - abs(aside) / SLIPPED, -0.5, 1)
+    return WayPoint(np.array([*(tip[:2] + along * forward - across * aside), PUSH_Z, yaw]), 0.0)
