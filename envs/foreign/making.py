@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import warnings
 from typing import Any
 
@@ -40,6 +42,8 @@ def make(env_id: str, **kwargs: Any) -> gym.Env:
 
 def _make(env_id: str, kwargs: dict[str, Any], limits: dict[str, int]) -> gym.Env:
     """With a picture to be rendered where the world knows render_mode at all."""
+    if sys.platform.startswith("linux") and not os.environ.get("DISPLAY"):
+        os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pygame would look for a display, which nothing here needs
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Gymnasium's own: of a render mode that there is not, of a newer version
         try:
