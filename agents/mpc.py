@@ -60,7 +60,7 @@ class MPCAgent:
     `sensors`, `context_length`, `action_block` and how pictures are made to fit (`prepare`) come from the manifest: they are
     what the model was trained with. An action of the model is `action_block` actions of the world, done one by one before
     the next decision. Each frame is encoded once, when it is new, with the `tubelet` - 1 before it that its latent depends on;
-    what stays of it is its latent.
+    what stays of it is its latent. What the cameras `dead` show is black, as if they had failed.
 
     `decision_seconds` bounds the time of one decision (the planner stops early and answers with the best so far); None lets
     it finish. With `EpisodeGoals` in place of a cost, an environment is asked for its goal when an episode begins.
@@ -76,6 +76,7 @@ class MPCAgent:
         context_length: int = 1,
         action_block: int = 1,
         tubelet: int = 1,
+        dead: Sequence[str] = (),
         prepare: Prepare | None = None,
         decision_seconds: float | None = None,
         device: torch.device | str = "cpu",
@@ -86,7 +87,7 @@ class MPCAgent:
             raise ConfigError(f"{given}; expected at least 1")
         self.model, self.planner, self.cost = model, planner, cost
         self.sensors, self.context_length, self.action_block = tuple(sensors), context_length, action_block
-        self.tubelet = tubelet
+        self.tubelet, self.dead = tubelet, tuple(dead)
         self.prepare = prepare or (lambda frames: frames)
         self.decision_seconds, self.device, self.clock = decision_seconds, torch.device(device), clock
         self.minds: list[_Mind] = []
@@ -99,6 +100,7 @@ class MPCAgent:
         if self._identity is None:
             settings = (self.sensors, self.context_length, self.decision_seconds, self.device.type)
             settings += (self.action_block,) if self.action_block > 1 else ()
+            settings += (("dead", *self.dead),) if self.dead else ()
             self._identity = "mpc-" + content_hash(self.model, self.planner, self.cost, settings)
         return self._identity
 
@@ -185,6 +187,7 @@ class MPCAgent:
     def _observed(self, minds: Sequence[_Mind], observations: Mapping[str, np.ndarray]) -> Observation:
         """What the newest latent depends on, (B, tubelet, ...): the first frame stands for those before the beginning."""
         seen = self.prepare(observations)
+        seen = {key: np.zeros_like(values) if key in self.dead else values for key, values in seen.items()}
         for index, mind in enumerate(minds):
             mind.frames.append({key: np.asarray(values[index]) for key, values in seen.items()})
             mind.frames[:0] = mind.frames[:1] * (self.tubelet - len(mind.frames))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from agents.mpc import MPCAgent
 from agents.planners import build_planner
 from agents.recorded import Recorded, load_recorded
 from agents.worldspec import spec_of
-from worldmodel.errors import CheckpointError, ConfigError, MismatchError
+from worldmodel.errors import CheckpointError, ConfigError, MismatchError, unknown_name
 from worldmodel.heads import PictureHead, PictureHeadConfig, ProgressHead, ProgressHeadConfig
 from worldmodel.jepa import JEPA, JEPAConfig
 from worldmodel.nn.embodied import Body
@@ -152,11 +152,32 @@ def require_fit(run: Run, env: gymnasium.Env) -> int:
     return number
 
 
-def build_agent(run: Run, planner: PlannerConfig, cost: CostConfig, env: gymnasium.Env) -> MPCAgent:
+def lacking(run: Run, sensors: tuple[str, ...], without: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Sensors that are left when those of `without` fail, and the cameras among these, which go on with black pictures.
+
+    Raises ConfigError for a sensor that the run does not read, MismatchError for one that it cannot do without.
+    """
+    cameras = {key for world in run.worlds for key, sensor in world.sensors.items() if sensor.kind == "image"}
+    dead = tuple(key for key in without if key in sensors and key in cameras)
+    for key in without:
+        if key not in sensors:
+            raise ConfigError(unknown_name("sensor", key, sensors))
+        if key not in dead and key not in run.model.encoder.optional:
+            raise MismatchError(
+                f"{run.directory} cannot act without {key!r}, which it was never without in training; train with "
+                "model.encoder.sensor_dropout above 0"
+            )
+    return tuple(key for key in sensors if key not in without or key in dead), dead
+
+
+def build_agent(
+    run: Run, planner: PlannerConfig, cost: CostConfig, env: gymnasium.Env, without: Sequence[str] = ()
+) -> MPCAgent:
     """The planning agent of a run; `env` is asked for a goal picture when the cost needs one, and must fit.
 
-    The run's model is the embodiment of this environment from now on.
+    The run's model is the embodiment of this environment from now on. `without`: sensors that have failed.
     """
+    sensors, dead = lacking(run, sensors_of(run, env), without)
     number = require_fit(run, env)
     run.model.embody(number)
     recorded = run.recorded.actions if run.recorded is not None else None
@@ -165,7 +186,8 @@ def build_agent(run: Run, planner: PlannerConfig, cost: CostConfig, env: gymnasi
         run.model,
         build_planner(planner.chosen, run.model.spec.action, recorded if recorded is not None and len(recorded) else None),
         build_cost(run, cost, env),
-        sensors=sensors_of(run, env),
+        sensors=sensors,
+        dead=dead,
         context_length=run.manifest.context_length,
         action_block=run.manifest.action_block,
         tubelet=run.model.encoder.tubelet,

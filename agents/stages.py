@@ -16,17 +16,17 @@ import gymnasium
 import torch
 
 from agents import strict
-from agents.baselines import Agent, ExpertAgent, RandomAgent
 from agents.evaluate import evaluate
 from agents.experiment import ExperimentConfig
+from agents.players import make_agent
 from agents.recorded import keep
 from agents.recordings import Recordings, open_recordings
-from agents.runs import Heads, Run, build_agent, load_run, require_fit
+from agents.runs import Heads, Run, load_run
 from agents.scores import CEILING, Evaluation
 from agents.shaping import shaping
 from agents.sources import Sources, fingerprint_of, parts_of, robots_of
 from worldmodel.diagnostics import Health
-from worldmodel.errors import CheckpointError, ConfigError, WorldModelError, unknown_name
+from worldmodel.errors import CheckpointError, WorldModelError
 from worldmodel.heads import fit_heads
 from worldmodel.jepa import JEPA
 from worldmodel.nn.embodied import Body
@@ -224,18 +224,3 @@ def told(run_dir: Path, manifest: Manifest, config: LoggingConfig) -> Iterator[L
     with open_logger(config, run_dir, manifest.experiment) as logger:
         logger.start(manifest.step)
         yield logger
-
-
-def make_agent(name: str, run: Run, config: ExperimentConfig, env: gymnasium.Env) -> Agent:
-    """The agent called `name`: random, expert, worldmodel, or worldmodel:COST for another cost than the configured one."""
-    kind, _, cost = name.partition(":")
-    if name == "random":
-        return RandomAgent(run.worlds[require_fit(run, env)].action)
-    if name == "expert":
-        return ExpertAgent()
-    costs = ("progress", "goal")
-    if kind != "worldmodel" or (cost and cost not in costs):
-        names = ("random", "expert", "worldmodel", *(f"worldmodel:{c}" for c in costs))
-        raise ConfigError(unknown_name("agent", name, names))
-    chosen = dataclasses.replace(config.cost, name=cost) if cost else config.cost
-    return build_agent(run, config.planner, chosen, env)

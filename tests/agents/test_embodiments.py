@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import gymnasium
@@ -15,9 +16,10 @@ import torch
 from agents import stages, strict
 from agents.experiment import DataConfig, ExperimentConfig, MixturePart
 from agents.measure import measure
+from agents.players import make_agent
 from agents.record import RecordConfig, record
 from agents.recordings import open_recordings
-from agents.runs import build_agent, load_run
+from agents.runs import Run, build_agent, load_run
 from tests.fakes import LineWorld
 from worldmodel.errors import ConfigError, MismatchError
 from worldmodel.progress import NoProgress
@@ -162,22 +164,67 @@ def test_datasets_that_agree_are_one_robot(data: tuple[Path, Path]) -> None:
     assert recordings.world.action.dim == 3 and recordings.recorded_actions(10, 1).shape == (10, 2)
 
 
-def test_a_robot_may_lack_a_sensor_that_is_hidden_in_training(data: tuple[Path, Path], tmp_path: Path) -> None:
-    class Blind(LineWorld):
-        """Feels nothing."""
+class Blind(LineWorld):
+    """Feels nothing."""
 
-        def __init__(self) -> None:
-            super().__init__(3, 6)
-            self.observation_space = gymnasium.spaces.Dict(pixels=self.observation_space["pixels"])  # type: ignore[index]
+    def __init__(self) -> None:
+        super().__init__(3, 6)
+        self.observation_space = gymnasium.spaces.Dict(pixels=self.observation_space["pixels"])  # type: ignore[index]
 
-        def _observe(self) -> dict[str, np.ndarray]:
-            return {"pixels": super()._observe()["pixels"]}
+    def _observe(self) -> dict[str, np.ndarray]:
+        return {"pixels": super()._observe()["pixels"]}
 
-    experiment = config(encoder={"sensor_dropout": 0.3}, embodiments=False)
-    stages.fit_model(experiment, data[0], tmp_path, resume=False, progress=NoProgress())
-    stages.fit_heads_of(experiment, data[0], tmp_path, progress=NoProgress())
-    run, env = load_run(tmp_path), Blind()
-    agent = build_agent(run, run.experiment().planner, run.experiment().cost, env)
+
+@pytest.fixture(scope="module")
+def tolerant(data: tuple[Path, Path]) -> Run:
+    """A run of one robot whose sensors were hidden now and then in training."""
+    experiment, run_dir = config(encoder={"sensor_dropout": 0.3}, embodiments=False), data[0].parent / "tolerant"
+    stages.fit_model(experiment, data[0], run_dir, resume=False, progress=NoProgress())
+    stages.fit_heads_of(experiment, data[0], run_dir, progress=NoProgress())
+    return load_run(run_dir)
+
+
+def first_action(agent: Any, env: gymnasium.Env) -> np.ndarray:
     agent.reset([0])
     observation, _ = env.reset(seed=5)
-    assert env.action_space.contains(agent.act({key: value[None] for key, value in observation.items()})[0])
+    return agent.act({key: value[None] for key, value in observation.items()})[0]
+
+
+def test_a_robot_may_lack_a_sensor_that_is_hidden_in_training(tolerant: Run) -> None:
+    env = Blind()
+    agent = build_agent(tolerant, tolerant.experiment().planner, tolerant.experiment().cost, env)
+    assert env.action_space.contains(first_action(agent, env))
+
+
+def test_a_failed_sensor_is_an_agent_of_its_own_that_acts_on(tolerant: Run) -> None:
+    experiment, env = tolerant.experiment(), LineWorld(3, 6)
+    agents = {
+        name: make_agent(name, tolerant, experiment, env) for name in ("worldmodel", "worldmodel~state", "worldmodel~pixels")
+    }
+    assert len({agent.identity for agent in agents.values()}) == 3
+    assert all(env.action_space.contains(first_action(agent, env)) for agent in agents.values())
+    seen = []
+    for name in ("worldmodel~state", "worldmodel~pixels"):
+        agent: Any = agents[name]
+        agent.model = SimpleNamespace(
+            encode=lambda obs: seen.append(obs) or tolerant.model.encode(obs), rollout=tolerant.model.rollout
+        )
+        first_action(agent, env)
+    assert seen[0].keys() == {"pixels"} and seen[0]["pixels"].any()
+    assert not seen[1]["pixels"].any() and seen[1]["state"].any()
+    with pytest.raises(ConfigError, match=r"unknown sensor 'stat'.* 'state'"):
+        make_agent("worldmodel~stat", tolerant, experiment, env)
+
+
+def test_the_loss_in_success_stands_in_one_table(tolerant: Run, tmp_path: Path) -> None:
+    overrides = ("evaluate.num_episodes=3", "evaluate.agents=[worldmodel, worldmodel~state]")
+    found = stages.score(tolerant, tolerant.experiment(overrides), LineWorld(3, 6), NoProgress(), tmp_path / "scores.json")
+    assert list(found.scores) == ["random", "worldmodel", "worldmodel~state", "expert"]
+
+
+def test_what_was_never_hidden_cannot_fail(run_dir: Path) -> None:
+    run, env = load_run(run_dir), LineWorld(3, 6)
+    with pytest.raises(MismatchError, match=r"cannot act without 'state', .*sensor_dropout above 0"):
+        make_agent("worldmodel~state", run, run.experiment(), env)
+    blind = make_agent("worldmodel~pixels", run, run.experiment(), env)  # a black picture is a picture
+    assert env.action_space.contains(first_action(blind, env))
