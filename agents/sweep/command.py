@@ -52,7 +52,7 @@ def run(path: Path, data: Sources, out: Path | None, words: Sequence[str], make_
             screen.say(f"FAILED {trial.name}: {error}")
         write(out, sweep.name, path, whole, failed)
     shown = write(out, sweep.name, path, whole, failed)
-    screen.table(sweep.name, table.HEADINGS, [table.cells(row) for row in table.rows_of(shown)])
+    screen.table(sweep.name, table.SHOWN, [table.brief(row) for row in table.rows_of(shown)])
     screen.say(f"table: {out / 'results.md'}, {out / 'results.json'}, {out / 'results.png'}")
     if failed:
         name, why = next(iter(failed.items()))

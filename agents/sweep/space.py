@@ -31,7 +31,7 @@ import numpy as np
 from agents import strict
 from agents.experiment import ExperimentConfig, load_experiment
 from agents.sweep.schema import Parameter, SweepConfig, require_whole
-from worldmodel.errors import ConfigError
+from worldmodel.errors import ConfigError, unknown_name
 
 CONFIG, SETTINGS = "config", "settings"
 """Parameters that are no setting: the experiment file, and `key=value` words with blanks between."""
@@ -120,13 +120,27 @@ def _split(sweep: SweepConfig, words: Sequence[str]) -> tuple[dict[str, Any], li
     others = []
     for word in words:
         name, equals, text = word.partition("=")
-        if not equals or name not in sweep.parameters:
+        inner = [key for key in sweep.parameters if key.startswith(f"{name}.")]
+        if not equals or not (name in sweep.parameters or inner):
             others.append(word)
             continue
-        # W&B's agent writes values as Python does: None and True
-        same = [value for value in sweep.parameters[name].listed if str(value) == text]
-        fixed[name] = same[0] if same else strict.parse_yaml(text, f"{strict.COMMAND_LINE}: {name}")
+        value = strict.parse_yaml(text, f"{strict.COMMAND_LINE}: {name}")
+        given = {name: (text, value)}
+        if inner and isinstance(value, Mapping):  # W&B's agent gives the parameters in a section together
+            given = {key: (str(item), item) for key, item in _leaves(value, name)}
+        for key, (written, item) in given.items():
+            # it writes values as Python does: None and True
+            listed = sweep.parameters[key].listed if key in sweep.parameters else ()
+            fixed[key] = next((value for value in listed if str(value) == written), item)
+    if unknown := [key for key in fixed if key not in sweep.parameters]:
+        raise ConfigError(f"{strict.COMMAND_LINE}: " + unknown_name("parameter", unknown[0], sweep.parameters))
     return fixed, others
+
+
+def _leaves(values: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        key = f"{prefix}.{name}"
+        yield from _leaves(value, key) if isinstance(value, Mapping) else [(key, value)]
 
 
 def _flat(parameters: Mapping[str, Parameter], prefix: str, source: str) -> Iterator[tuple[str, Parameter]]:

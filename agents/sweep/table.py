@@ -120,6 +120,18 @@ def cells(row: Row) -> list[str]:
     return [row.group, str(row.num_runs), f"{100 * row.success.rate:.0f} %", interval, *measured, *spent]
 
 
+SHOWN = ("", "runs", "success", "95 %", "seen, +1, +2 cm", "rank", "updates", "CPU s")
+"""Headings of what fits a terminal."""
+
+
+def brief(row: Row) -> list[str]:
+    """The cells for a terminal."""
+    whole = dict(zip(HEADINGS, cells(row), strict=True))
+    errors = " ".join(whole[COLUMNS[f"probe_cm_{ahead}"][0]] or "-" for ahead in range(3))
+    first, last = ("runs", "success", "95 %"), ("rank", "updates", "CPU s all")
+    return [row.group, *(whole[name] for name in first), errors, *(whole[name] for name in last)]
+
+
 def save(out: Path, name: str, source: Path, results: Sequence[Result], missing: Mapping[str, str]) -> None:
     """Write OUT/results.json, results.md and results.png, each the old one or the new one."""
     write_atomic(out / "results.json", (dump_json(to_json(name, source, results, missing)) + "\n").encode())

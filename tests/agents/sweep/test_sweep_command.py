@@ -106,6 +106,7 @@ def test_a_stopped_sweep_goes_on_and_ends_like_one_that_was_not(
     spent = [row["train/cpu_seconds"] for row in read_metrics(first) if "train/cpu_seconds" in row]
     assert runs[0]["cpu_seconds"]["train"] == spent[-1] and runs[0]["metrics"]["updates"] == 6
     markdown = (out / "results.md").read_text()
+    assert "seen, +1, +2 cm" in said and "…" not in said
     assert "| sigreg_coef0.05 | 2 |" in markdown and "expert 100 %" in markdown and "Missing" not in markdown
     header = (out / "results.png").read_bytes()[:24]
     assert header[:4] == b"\x89PNG" and struct.unpack(">2I", header[16:24])[0] > 500

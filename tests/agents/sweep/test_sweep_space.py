@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 import shlex
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from agents import arguments
 from agents.sweep.draw import DISTRIBUTIONS, distribution_of
 from agents.sweep.space import Trial, load_sweep, trials_of
 from worldmodel.errors import ConfigError
@@ -74,6 +76,29 @@ def test_a_word_leaves_the_trials_that_have_it(tmp_path: Path) -> None:
     (agents,) = trials(tmp_path, GRID, "train.seed=0 objective.rollout_steps=1 logging.wandb=offline "
                        f"config={tmp_path / 'base.yaml'} 'settings=objective.sigreg_coef=0 objective.target=ema'")  # fmt: skip
     assert agents.name in every and agents.experiment.logging.wandb == "offline"
+
+
+def test_wandbs_agent_calls_each_of_its_trials(tmp_path: Path) -> None:
+    from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_command_args
+
+    every = trials(tmp_path, GRID)
+    sweep = load_sweep(tmp_path / "try.yaml")
+    for trial in every:
+        # what the server sends: parameters in a section come together
+        values: dict[str, Any] = {key: value for key, value in trial.parameters.items() if not key.startswith("objective.")}
+        values["objective"] = {"rollout_steps": trial.parameters["objective.rollout_steps"]}
+        variables = create_sweep_command_args({"args": {key: {"value": value} for key, value in values.items()}})
+        words: list[str] = []
+        for chunk in create_sweep_command(list(sweep.command)):
+            words += variables[chunk[2:-1]] if chunk.startswith("${") else [chunk]
+        command = arguments.parse(words[1:])
+        assert isinstance(command, arguments.Sweep) and command.file == Path("try.yaml")
+        assert trials_of(sweep, command.overrides) == [trial]
+
+
+def test_a_word_for_no_parameter_of_a_section_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"unknown parameter 'objective\.rollout_step'.*mean 'objective\.rollout_steps'"):
+        trials(tmp_path, GRID, "'objective={rollout_step: 1}'")
 
 
 def test_other_words_are_laid_over_all_trials_which_then_are_others(tmp_path: Path) -> None:
