@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import time
 import uuid
 from collections.abc import Mapping, Sequence
@@ -114,11 +115,12 @@ class WandbLogger:
         self._run: Any = None
 
     def start(self, step: int) -> None:
-        """A new W&B run, or the one that this folder's training began."""
+        """A new W&B run, or the one that this folder's training began, or the one that a sweep's agent has given an id."""
         self.close()
         id_path = self._run_dir / WANDB_ID
-        if step == 0 or not id_path.exists():
-            write_atomic(id_path, uuid.uuid4().hex[:12].encode())
+        given = os.environ.get("WANDB_RUN_ID")  # by the agent of a sweep
+        if given or step == 0 or not id_path.exists():
+            write_atomic(id_path, (given or uuid.uuid4().hex[:12]).encode())
         try:
             self._run = self._wandb.init(
                 id=id_path.read_text(encoding="utf-8"),

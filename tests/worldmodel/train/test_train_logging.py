@@ -94,6 +94,16 @@ def test_a_resumed_training_goes_on_in_the_same_wandb_run(tmp_path, wandb_home):
     assert first.run_id == second.run_id
 
 
+def test_a_run_that_a_sweeps_agent_started_has_the_agents_id(tmp_path, wandb_home, monkeypatch):
+    monkeypatch.setenv("WANDB_RUN_ID", "agent123")
+    with open_logger(OFFLINE, tmp_path, {}) as logger:
+        logger.start(0)
+        logger.log(1, {"train/loss": 1.0})
+    (run,) = read_offline_run(tmp_path)
+    assert (run.run_id, run.group) == ("agent123", "seeds")
+    assert (tmp_path / "training" / "wandb_id").read_text() == "agent123"
+
+
 def test_pictures_and_the_checkpoint_reach_wandb(tmp_path, wandb_home):
     save_model(tmp_path, FakeModel(), None, a_manifest())
     Image.new("RGB", (8, 8), "red").save(tmp_path / "strip.png")
