@@ -11,23 +11,23 @@ from envs.scene import MAX_OBJECTS
 MAX_DEPTH = 5.0
 """What is further away, the empty background too, reads as this [m]."""
 
-_FURNITURE = {"table": "table", "leg": "table", "bin": "bin", "rack": "rack"}
-"""Beginning of the name of a piece of furniture -> its segment; the floor and everything else is background."""
+_FIXED = {"table": "table", "leg": "table", "bin": "bin", "rack": "rack", "stand": "rack", "mark": "mark", "robot": "robot"}
+"""Beginning of the name of what does not move by itself -> its segment; the floor and everything else is background."""
 
 
 def segment_names(model: mujoco.MjModel) -> tuple[str, ...]:
     """Names of the numbers in a segmentation: 0 is the background, k + 1 the object of slot k, then the other things."""
     names = {_segment(model, geom) for geom in range(model.ngeom)}
-    rest = [name for name in ("robot", "table", "bin", "rack", "distractor") if name in names]
+    rest = [name for name in ("robot", "table", "bin", "rack", "mark", "distractor") if name in names]
     return ("background", *(f"object{slot}" for slot in range(MAX_OBJECTS)), *rest)
 
 
 def _segment(model: mujoco.MjModel, geom: int) -> str:
     """Name of the thing that a geom belongs to."""
     body = model.body(int(model.geom_bodyid[geom]))
-    if body.id == 0:
-        name = model.geom(geom).name
-        return next((segment for start, segment in _FURNITURE.items() if name.startswith(start)), "background")
+    if model.body_weldid[body.id] == 0 or body.mocapid[0] >= 0:
+        name = model.geom(geom).name or body.name
+        return next((segment for start, segment in _FIXED.items() if name.startswith(start)), "background")
     if body.name.startswith("object"):
         return body.name
     return "distractor" if body.name.startswith("distractor") else "robot"

@@ -173,7 +173,7 @@ class TabletopEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
 
         self.sensors.rest()
         watch = record if self.film_every or self.sensors.watches_touch else None
-        outcome = run(self.model, self.data, self.control.act(self.variations.late(action)), watch)
+        outcome = run(self.model, self.data, self.control.act(self.variations.late(action, self.control.still())), watch)
         self.steps += 1
         self.peak_force = outcome.peak_force
         verdict = self.task.judge(self.world, before)

@@ -68,6 +68,10 @@ class Control(ABC):
         """Forget the last episode; the world has just been placed."""
         self.violations = 0
 
+    def still(self) -> np.ndarray:
+        """The action (A,) that asks for nothing."""
+        return np.zeros(len(self.names))
+
     @abstractmethod
     def act(self, action: np.ndarray) -> Generator[Stage, None, Outcome]:
         """Carry out one action (A,), clipped to its bounds, for whoever steps the physics: see `envs.motion.run`.

@@ -88,6 +88,10 @@ class LowLevelControl(Control):
         info = {"grasped": motion.holds(data), "force_stops": self.force_stops}
         return Outcome(peak, self.period, info)
 
+    def still(self) -> np.ndarray:
+        """See `Control.still`: the fingers as they are when an episode begins, wide open."""
+        return np.append(super().still()[:-1], 1.0)
+
     def grip_of(self, opening: float) -> float:
         """The last element of an action that brings the fingers `opening` apart [m]."""
         return float(np.clip(opening / self.world.robot.tool.max_opening, 0, 1)) * 2 - 1

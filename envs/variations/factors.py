@@ -23,7 +23,7 @@ FACTORS: dict[str, dict[str, Quantity]] = {
         "brightness": Range("share", ((0.70, 0.95),), ((0.45, 0.62),), per="slot"),
     },
     "object_shapes": {"kind": Choice(("cup", "can", "bowl", "box"), ("plate", "bottle", "pebble"), per="slot")},
-    "object_sizes": {"scale": Range("", ((0.9, 1.1),), ((0.72, 0.82), (1.18, 1.28)), per="slot")},
+    "object_sizes": {"scale": Range("", ((0.9, 1.1),), ((0.72, 0.82), (1.15, 1.22)), per="slot")},
     "masses": {"scale": Range("", ((0.7, 1.4),), ((0.3, 0.55), (1.8, 2.5)), per="slot")},
     "friction": {"scale": Range("", ((0.8, 1.25),), ((0.5, 0.7), (1.35, 1.6)))},
     "surfaces": {

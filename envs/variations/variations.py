@@ -150,11 +150,11 @@ class Variations:
             return np.clip(np.rint(values + noise), 0, 255).astype(np.uint8)
         return (values + noise).astype(values.dtype)
 
-    def late(self, action: np.ndarray) -> np.ndarray:
-        """The action that reaches the robot when the agent sends this one: zeros before the first has come."""
+    def late(self, action: np.ndarray, still: np.ndarray) -> np.ndarray:
+        """The action that reaches the robot when the agent sends this one: `still` before the first has come."""
         steps = self._factor.get("action_delay", {}).get("steps", 0)
         self._queue.append(np.array(action))
-        return self._queue.popleft() if len(self._queue) > steps else np.zeros_like(action)
+        return self._queue.popleft() if len(self._queue) > steps else still
 
     # ---- inside ----
 

@@ -18,6 +18,7 @@ from gymnasium.vector import SyncVectorEnv
 import envs
 from envs.scene import TABLE_HALF
 from envs.tabletop import TabletopEnv
+from envs.tasks import TASKS
 from envs.tasks.base import Status
 from envs.variations import FACTORS, Variations, VariationsConfig
 from envs.variations.ranges import SPLITS, Split
@@ -233,7 +234,7 @@ def test_late_actions_come_in_order_after_stillness() -> None:
     steps = variations.values["action_delay_steps"]
     assert steps in (2, 3)
     sent = [np.full(2, float(i + 1)) for i in range(6)]
-    came = [float(variations.late(action)[0]) for action in sent]
+    came = [float(variations.late(action, np.zeros(2))[0]) for action in sent]
     assert came == [0.0] * steps + [1.0, 2.0, 3.0, 4.0, 5.0, 6.0][: 6 - steps]
 
 
@@ -328,3 +329,40 @@ def test_dense_and_sparse_jacobians_agree_with_everything_varied(split: str) -> 
 def test_a_wrong_argument_is_named(given: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         TabletopEnv(variations=given)
+
+
+MODES = [(task, mode) for task, rules in TASKS.items() for mode in rules.budgets]
+
+
+@pytest.mark.parametrize(("task", "mode"), MODES)
+def test_every_task_and_control_mode_is_varied_and_observed_without_a_warning(task: str, mode: str) -> None:
+    kwargs: dict[str, Any] = {"task": task, "control_mode": mode, "image_size": 16, "max_steps": 4}
+    sensors = ["pixels", "wrist", "depth", "segmentation", "proprio", "state", "touch"]
+    env = TabletopEnv(observations=sensors, variations={"factors": "all", "split": "held_out"}, **kwargs)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check_env(env, skip_render_check=True)
+    assert ("action_delay_steps" in env.variations.values) == (mode in ("ee_delta", "joint"))
+    pads = ["touch"] if mode == "sweep" else ["touch0", "touch1"]
+    assert env.describe()["sensors"]["touch"]["names"] == [f"{pad}_{when} [N]" for pad in pads for when in ("now", "peak")]
+    rng = np.random.default_rng(0)
+    for seed in range(2):
+        env.reset(seed=seed)
+        for _ in range(4):
+            assert_agree(env.model, env.data)
+            env.step(env.aimed_action(rng))
+        assert_agree(env.model, env.data)
+    env.close()
+
+
+def test_an_action_that_is_late_moves_the_gripper_later() -> None:
+    env = table(["action_delay"], "held_out", task="reach", observations=["proprio"])
+    seen, info = env.reset(seed=0)
+    steps = info["variation"]["action_delay_steps"]
+    places = [seen["proprio"][:3]]
+    for _ in range(5):
+        seen, *_ = env.step(np.array([1.0, 0, 0, 0, 1.0]))
+        places.append(seen["proprio"][:3])
+    moved = np.abs(np.diff([place[0] for place in places])) > 2e-3
+    assert not moved[:steps].any() and moved[steps:].all()
+    env.close()
