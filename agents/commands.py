@@ -161,7 +161,12 @@ def play(command: arguments.Play, make_env: MakeEnv, screen: Screen) -> int:
     config = trained.experiment(command.overrides)
     video = command.video or command.run / "videos" / f"play-{command.seed}.mp4"
 
+    returns: list[float] = []
+
     def tell(count: int, info: Mapping[str, Any]) -> None:
+        if "return" in info:  # a world of steps and rewards, and of no objects
+            returns.append(info["return"])
+            return
         screen.say(f"sweep {count}: {info['num_cleared']} of {info['num_objects']} in the bin, {info['num_dropped']} dropped")
 
     env = make_env(config.env, **FILM_KWARGS)
@@ -169,7 +174,10 @@ def play(command: arguments.Play, make_env: MakeEnv, screen: Screen) -> int:
         played = film(env, build_agent(trained, config.planner, config.cost, env), command.seed, video, tell)
     finally:
         env.close()
-    screen.say(f"{'cleared' if played.success else 'not cleared'} in {played.num_actions} sweeps")
+    if returns:
+        screen.say(f"{'success' if played.success else 'no success'} in {played.num_actions} steps, return {returns[-1]:.4g}")
+    else:
+        screen.say(f"{'cleared' if played.success else 'not cleared'} in {played.num_actions} sweeps")
     screen.say(f"video: {video}")
     return 0
 

@@ -19,6 +19,7 @@ from agents.film import FILM_KWARGS, film_and_look_inside
 from agents.inspect import MakeEnv
 from agents.measure import measure
 from agents.record import missing_episodes, record
+from agents.recorded import RECORDED
 from agents.recordings import open_recordings
 from agents.report.write import write_report
 from agents.runs import load_run
@@ -94,6 +95,7 @@ def pipeline(config: ExperimentConfig, run_dir: Path, make_env: MakeEnv) -> list
     """The stages in order."""
     data, video = run_dir / "data", _video(run_dir)
     diagnostics, evaluation = run_dir / stages.DIAGNOSTICS, run_dir / stages.EVALUATION
+    labelled = {"status", "position"} <= set(config.record.labels)
     strips, views = run_dir / "figures" / "strips.npz", run_dir / "figures" / "planner.npz"
 
     def trained() -> bool:
@@ -135,6 +137,14 @@ def pipeline(config: ExperimentConfig, run_dir: Path, make_env: MakeEnv) -> list
             "fit the heads",
             lambda: stages.with_heads(config, run_dir),
             lambda progress: stages.fit_heads_of(config, data, run_dir, progress=progress),
+        )
+        if labelled
+        else Stage(
+            "goals",
+            "keep frames that can be goals, as there are no labels to fit heads on",
+            lambda: (run_dir / RECORDED).exists(),
+            lambda progress: stages.keep_recorded(config, data, run_dir, progress=progress),
+            results=(run_dir / RECORDED,),
         ),
         Stage(
             "measure",

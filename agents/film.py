@@ -63,7 +63,7 @@ def film(env: gymnasium.Env, agent: MPCAgent, seed: int, video: Path, tell: Tell
 
         show(_still(env), 0)
         while not over:
-            action = agent.act({key: np.asarray(value)[None] for key, value in observation.items()})[0]
+            action = agent.act({key: np.asarray(value)[None] for key, value in observation.items()}, [env])[0]
             decided = agent.last_plan is not plan
             plan = agent.last_plan
             if decided and plan is not None and plan.trace.candidates:

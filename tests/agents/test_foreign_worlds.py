@@ -134,6 +134,23 @@ def test_it_is_scored_by_success_and_return_and_without_a_ceiling(
     assert cli.main(["evaluate", "--run", run, "evaluate.budget=4", "--episodes", "1"]) == 0
 
 
+def test_it_is_played_and_filmed(folders: tuple[Path, Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    film = tmp_path / "film.mp4"
+    assert cli.main(["play", "--run", str(folders[2]), "--video", str(film)]) == 0
+    assert "in 8 steps, return -" in capsys.readouterr().out and film.stat().st_size > 0
+
+
+def test_the_demo_goes_through_it_once(
+    folders: tuple[Path, Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["demo", "--config", str(folders[0]), "--out", str(tmp_path / "run")]
+    assert cli.main(words) == 0
+    assert (tmp_path / "run" / RECORDED).exists() and (tmp_path / "run" / "report.html").exists()
+    assert "fit the heads" not in capsys.readouterr().out
+    assert cli.main(words) == 0
+    assert capsys.readouterr().out.count("done already") >= 6
+
+
 def test_what_a_run_without_heads_cannot_do_is_told(
     folders: tuple[Path, Path, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
