@@ -83,6 +83,35 @@ def test_a_link_out_of_the_file_is_not_followed(tmp_path: Path):
         open_source(source)
 
 
+@pytest.mark.parametrize("where", ["data/demo_9", "data/demo_9/obs/eye_image", "data/demo_9/next_obs/eye_image", "data"])
+def test_a_link_out_of_any_demonstration_is_not_followed(tmp_path: Path, where: str):
+    make_robomimic(tmp_path / "other.hdf5", next_obs=True)
+    source = make_robomimic(tmp_path / "demo.hdf5", next_obs=True)
+    with h5py.File(source, "a") as file:
+        del file[where]
+        file[where] = h5py.ExternalLink("other.hdf5", f"/{where}")
+    with pytest.raises(DataError, match="is a link to another file"):
+        episode_of(source, 1)
+    with h5py.File(source, "a") as file:  # a link to the link
+        if where == "data/demo_9/obs/eye_image":
+            file["aside"] = h5py.ExternalLink("other.hdf5", f"/{where}")
+            del file[where]
+            file[where] = h5py.SoftLink("/aside")
+    with pytest.raises(DataError, match="is a link to another file"):
+        episode_of(source, 1)
+
+
+def test_an_array_whose_rows_lie_in_another_file_is_not_read(tmp_path: Path):
+    other = make_d4rl(tmp_path / "other.hdf5")
+    source = make_d4rl(tmp_path / "data.hdf5")
+    with h5py.File(source, "a") as file:
+        layout = h5py.VirtualLayout((10,), np.float32)
+        layout[:] = h5py.VirtualSource(str(other), "rewards", (10,))
+        file.create_virtual_dataset("infos/secret", layout)
+    with pytest.raises(DataError, match="infos/secret lies in another file"):
+        open_source(source)
+
+
 def test_a_truncated_file_is_one_line(tmp_path: Path):
     source = make_robomimic(tmp_path / "demo.hdf5")
     source.write_bytes(source.read_bytes()[:3000])

@@ -73,6 +73,9 @@ class SourceInfo:
     """Fields of the source that no dataset can hold, each with the reason in brackets."""
 
 
+LAST_LEFT_OUT = "the last action of each episode, and its reward, are left out: no frame follows them"
+"""A note of sources that have a row for each action, and none for the frame after the last."""
+
 Values = np.ndarray | Iterable[np.ndarray]
 """Rows of a field: an array, or images decoded one at a time."""
 

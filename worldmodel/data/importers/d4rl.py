@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from worldmodel.data.importers.base import SourceEpisode, SourceField, SourceInfo
+from worldmodel.data.importers.base import LAST_LEFT_OUT, SourceEpisode, SourceField, SourceInfo
 from worldmodel.data.importers.hdf5 import arrays_in, field_of, is_hdf5, opened, rows_of
 from worldmodel.data.importers.identity import identity_of
 from worldmodel.data.importers.plan import free_key, safe
@@ -79,9 +79,12 @@ class D4RL:
             self.fields[name] = self._field(name, shape[1:], dtype)
         notes = ["D4RL tells no success of an episode: false, unless the map says which field is success"]
         if not self.has_next:
-            notes.append("the last action of each episode, and its reward, are left out: no frame follows them")
+            notes.append(LAST_LEFT_OUT)
         elif any(field.role == "label" for field in self.fields.values()):
-            notes.append("labels have no row for the frame after the last step: with them, the last action is left out")
+            notes.append(
+                "labels have no row for the frame after the last step: with them, the last action of each episode, and its "
+                "reward, are left out; drop them in the map to keep it"
+            )
         if self.short:
             notes.append(f"{self.short} episodes of a single frame are left out; those after them move up")
         return SourceInfo(

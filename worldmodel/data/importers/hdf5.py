@@ -59,18 +59,33 @@ def arrays_in(group: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """
     h5 = require_h5py()
     for name in sorted(group):
-        link = group.get(name, getlink=True)
-        if isinstance(link, h5.ExternalLink):
-            raise DataError(f"{group.file.filename}: {prefix}{name} is a link to another file; it is not read")
-        if isinstance(link, h5.SoftLink) and group.get(name) is None:
-            continue
-        item = group[name]
+        item = item_at(group, name)
         if isinstance(item, h5.Group):
             yield from arrays_in(item, f"{prefix}{name}/")
         elif isinstance(item, h5.Dataset):
-            if item.external:
-                raise DataError(f"{group.file.filename}: {prefix}{name} lies in another file; it is not read")
             yield prefix + name, item
+
+
+def item_at(group: Any, path: str) -> Any:
+    """The array or group at a path below a group; None when nothing is there.
+
+    Raises:
+        DataError: it leads out of the file, through a link, or an array whose values lie elsewhere.
+    """
+    h5 = require_h5py()
+    item: Any = group
+    for name in path.split("/"):
+        link = item.get(name, getlink=True) if isinstance(item, h5.Group) else None
+        if isinstance(link, h5.ExternalLink):
+            raise DataError(f"{group.file.filename}: {item.name}/{name} is a link to another file; it is not read")
+        item = item.get(name) if link is not None else None
+        if item is None:
+            return None
+        if item.file != group.file:  # a soft link to an external one
+            raise DataError(f"{group.file.filename}: {group.name}/{path} is a link to another file; it is not read")
+    if isinstance(item, h5.Dataset) and (item.external or item.is_virtual):
+        raise DataError(f"{group.file.filename}: {item.name} lies in another file; it is not read")
+    return item
 
 
 def field_of(shape: tuple[int, ...], dtype: np.dtype, key: str, *, privileged: bool = False) -> SourceField | None:

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from worldmodel.data.format.features import BOOKKEEPING, LABEL
 from worldmodel.data.format.files import inside, one_line, read_json, reading
-from worldmodel.data.importers.base import Role, SourceEpisode, SourceField, SourceInfo, Values
+from worldmodel.data.importers.base import LAST_LEFT_OUT, Role, SourceEpisode, SourceField, SourceInfo, Values
 from worldmodel.data.importers.identity import identity_of
 from worldmodel.data.importers.pixels import decode_image, video_frames
 from worldmodel.data.importers.plan import free_key, safe
@@ -73,7 +73,7 @@ class LeRobotV2:
             identity=identity_of(KIND, self.root, (p for p in self.root.rglob("*") if p.is_file() and _is_data(p, self.root))),
             fps=float(self.info["fps"]),
             robot=str(self.info.get("robot_type") or ""),
-            notes=("the last action of each episode, and its reward, are left out: no frame follows them",),
+            notes=(LAST_LEFT_OUT,),
             left_out=tuple(left_out),
         )
 

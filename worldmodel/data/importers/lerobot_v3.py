@@ -8,7 +8,7 @@ from pathlib import Path
 from worldmodel.data.dataset import Dataset
 from worldmodel.data.format.features import INFO, LABEL, VERSION, sensor_columns
 from worldmodel.data.format.files import read_json
-from worldmodel.data.importers.base import SourceEpisode, SourceField, SourceInfo
+from worldmodel.data.importers.base import LAST_LEFT_OUT, SourceEpisode, SourceField, SourceInfo
 from worldmodel.errors import DataError
 
 KIND = "lerobot-v3"
@@ -57,6 +57,7 @@ class LeRobotV3:
             control_mode=spec.control_mode,
             renderer=spec.renderer,
             action=spec.action,
+            notes=() if self.dataset.layout.ours else (LAST_LEFT_OUT,),
             left_out=tuple(name for name in self.dataset.features if name not in taken),
         )
 

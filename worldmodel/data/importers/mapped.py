@@ -236,10 +236,13 @@ def _rates(source_fps: float | None, mapping: ImportMap, where: str) -> tuple[in
     notes: tuple[str, ...] = ()
     before = mapping.rates.source_fps or source_fps
     if before is None:
+        if mapping.rates.fps is not None:
+            raise ConfigError(f"{where}: rates: fps is {mapping.rates.fps:g}, but the source tells no rate; give source_fps")
         before = 1.0
         notes = ("the source tells no rate: one frame a second is assumed (rates.source_fps in the map)",)
     fps = mapping.rates.fps or before
     every = max(1, round(before / fps))
     if abs(before / fps - every) > 1e-6 * every:
-        raise ConfigError(f"{where}: rates: {before:g} frames a second are no whole multiple of fps {fps:g}")
+        wholes = ", ".join(f"{before / n:g}" for n in range(1, 6)) + ", ..."
+        raise ConfigError(f"{where}: rates: {before:g} frames a second are no whole multiple of fps {fps:g}; expected {wholes}")
     return every, fps, notes

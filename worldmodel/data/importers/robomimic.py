@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from worldmodel.data.importers.base import SourceEpisode, SourceField, SourceInfo
-from worldmodel.data.importers.hdf5 import arrays_in, field_of, is_hdf5, opened, rows_of
+from worldmodel.data.importers.base import LAST_LEFT_OUT, SourceEpisode, SourceField, SourceInfo
+from worldmodel.data.importers.hdf5 import arrays_in, field_of, is_hdf5, item_at, opened, rows_of
 from worldmodel.data.importers.identity import identity_of
 from worldmodel.data.importers.plan import free_key, safe
 from worldmodel.errors import DataError
@@ -31,7 +31,7 @@ def is_robomimic(path: Path) -> bool:
     if not is_hdf5(path):
         return False
     with opened(path) as file:
-        data = file.get("data")
+        data = item_at(file, "data")
         return data is not None and hasattr(data, "keys") and any(re.fullmatch(r"demo_\d+", name) for name in data)
 
 
@@ -58,8 +58,8 @@ class Robomimic:
             data: Any = file["data"]
             args = _json(data.attrs.get("env_args"))
             filters = sorted(file["mask"]) if "mask" in file else []
-            has_next = "next_obs" in data[self.demos[0]]
-            for name, array in arrays_in(data[self.demos[0]]):
+            has_next = "next_obs" in item_at(data, self.demos[0])
+            for name, array in arrays_in(item_at(data, self.demos[0])):
                 if name.startswith("next_obs/") or name == "dones":
                     continue
                 field = self._field(name, array.shape[1:], array.dtype) if array.ndim else None
@@ -70,10 +70,11 @@ class Robomimic:
         kwargs = _json(json.dumps(args.get("env_kwargs")))
         notes = ["robomimic tells no success of an episode: false, unless the map says which field is success"]
         if not has_next:
-            notes.append("the last action of each episode, and its reward, are left out: no frame follows them")
+            notes.append(LAST_LEFT_OUT)
         elif "states" in self.fields or any(field.role == "label" for field in self.fields.values()):
             notes.append(
-                "states and labels have no row for the frame after the last step: with them, the last action is left out"
+                "states and labels have no row for the frame after the last step: with them, the last action of each episode, "
+                "and its reward, are left out; drop them in the map to keep it"
             )
         if filters:
             notes.append(f"the lists of demonstrations under mask/ are not kept: {', '.join(filters)}")
@@ -97,13 +98,14 @@ class Robomimic:
         what = f"{self.path.name}: episode {k}"
         values = {}
         with opened(self.path) as file:
-            demo: Any = file["data"][self.demos[k]]
+            demo: Any = item_at(file["data"], self.demos[k])
+            arrays = {name: item_at(demo, name) for name in (*fields, "actions", "dones")}
             for name in fields:
-                if name not in demo or not hasattr(demo[name], "dtype"):
+                if not hasattr(arrays[name], "dtype"):
                     raise DataError(f"{what} ({self.demos[k]}) has no field {name!r}")
-                values[name] = rows_of(_with_last(demo, name), self.fields[name])
-            num_steps = len(demo["actions"]) if "actions" in demo else None
-            done = bool(np.any(demo["dones"][-1:])) if "dones" in demo else False
+                values[name] = rows_of(_with_last(demo, name, arrays[name]), self.fields[name])
+            num_steps = None if arrays["actions"] is None else len(arrays["actions"])
+            done = arrays["dones"] is not None and bool(np.any(arrays["dones"][-1:]))
             meta = _json(demo.attrs.get("ep_meta"))
         return SourceEpisode(
             values=values,
@@ -131,13 +133,11 @@ class Robomimic:
         return SourceField("label", safe(name.replace("/", ".")), shape, dtype.name)
 
 
-def _with_last(demo: Any, name: str) -> np.ndarray:
+def _with_last(demo: Any, name: str, array: Any) -> np.ndarray:
     """An array's rows; an observation gets the one after the last step behind it, where the file has it."""
-    values = demo[name][()]
-    after = name.replace("obs/", "next_obs/", 1)
-    if name.startswith("obs/") and after in demo and len(values):
-        return np.concatenate([values, demo[after][-1:]])
-    return values
+    values = array[()]
+    after = item_at(demo, name.replace("obs/", "next_obs/", 1)) if name.startswith("obs/") else None
+    return np.concatenate([values, after[-1:]]) if after is not None and len(values) else values
 
 
 def _json(text: Any) -> dict[str, Any]:

@@ -108,7 +108,8 @@ class Videos:
             dtype = "bool" if pa.types.is_boolean(kind) else kind.to_pandas_dtype()().dtype.name
             fields[name] = SourceField(_ROLES.get(name, "action"), name, width, dtype)
         rates = {rate for _, rate in map(video_shape, self.films)}
-        notes = ["films tell no success, no task and no end of one: false, and truncated, unless the map says otherwise"]
+        untold = ["task", "end of an episode"] if "success" in fields else ["success", "task", "end of an episode"]
+        notes = [f"films tell no {', no '.join(untold)}: truncated, and the rest empty or false unless the map says otherwise"]
         if table is not None:
             notes.append("a row of the table for the last frame of a film is left out: no frame follows it")
         if len(rates) > 1:
