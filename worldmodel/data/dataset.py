@@ -77,6 +77,8 @@ class Dataset:
     @classmethod
     def _open_view(cls, path: Path, local: Path | None) -> Dataset:
         view = read_view(path)
+        if view.dataset.endswith(".json") and not Path(view.dataset).is_dir():
+            raise DataError(f"{path} names another view, {view.dataset}; expected the folder or the URL of a whole dataset")
         whole = cls.open(view.dataset, local=local)
         if whole.fingerprint != view.fingerprint:
             raise DataError(f"{path} is stale: {view.dataset} has changed since the view was made; make the view again")
