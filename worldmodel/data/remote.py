@@ -23,6 +23,8 @@ from worldmodel.errors import DataError, MissingExtraError
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+):/+")
 _NOTES = ".fetched"
 """Folder of one small JSON file for each file that has been fetched: what it was when it was."""
+_LOCK = ".lock"
+"""Held while meta is fetched; a folder without it is not one that is filled from a URL."""
 _BLOCK = 1 << 20
 
 
@@ -60,8 +62,10 @@ class RemoteFolder:
         self.root = Path(root) if root is not None else default_place(url)
         self._checked: set[str] = set()
         self._fs, self._base = self._connect(url)
+        if (self.root / "meta").exists() and not (self.root / _LOCK).exists():
+            raise DataError(f"{self.root} holds another dataset; choose a new folder to keep {self.url} in")
         busy = f"{self.root} is being filled by another process; try again when it has finished"
-        with lock(self.root / ".lock", exclusive=True, wait=600.0, busy=busy):
+        with lock(self.root / _LOCK, exclusive=True, wait=600.0, busy=busy):
             self._fetch_meta()
         self._checksums = read_json(self.root / CHECKSUMS) if (self.root / CHECKSUMS).exists() else {}
 

@@ -163,3 +163,15 @@ def test_a_view_may_name_a_url(memory: MemoryFileSystem, dataset: Dataset, tmp_p
     values = {"schema_version": 1, "dataset": "memory://shelf/tiny", "filter": "", "episodes": [5]}
     (tmp_path / "view.json").write_text(json.dumps({**values, "fingerprint": dataset.fingerprint}))
     assert_same(Dataset.open(tmp_path / "view.json", local=tmp_path / "local").read_episode(0), make_episode(5))
+
+
+def test_a_folder_of_somebody_is_not_filled(memory: MemoryFileSystem, dataset: Dataset, tmp_path: Path):
+    theirs = tmp_path / "theirs"
+    (theirs / "meta").mkdir(parents=True)
+    (theirs / "meta/notes.json").write_text("mine")
+    with pytest.raises(DataError, match="holds another dataset; choose a new folder to keep memory://shelf/tiny in"):
+        Dataset.open("memory://shelf/tiny", local=theirs)
+    assert [path.name for path in theirs.rglob("*")] == ["meta", "notes.json"]
+    (tmp_path / "empty").mkdir()
+    for _ in range(2):
+        assert Dataset.open("memory://shelf/tiny", local=tmp_path / "empty").fingerprint == dataset.fingerprint
