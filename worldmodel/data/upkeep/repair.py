@@ -66,8 +66,9 @@ def repair(
     Raises:
         DataError: it cannot be repaired, somebody is writing to it, or the disk is full.
     """
-    if not root.is_dir():
-        raise DataError(f"{root} is no folder; expected a dataset")
+    if not (root / "meta").is_dir():
+        why = "is no dataset: it has no meta folder" if root.is_dir() else "is no folder; expected a dataset"
+        raise DataError(f"{root} {why}")
     done = Repair()
     aloof = dry_run or out is not None  # nothing in `root` is written
     if aloof:
