@@ -18,6 +18,7 @@ TABLE_TASKS = {
     "worldmodel/TableReach-v0": "reach",
     "worldmodel/TablePush-v0": "push",
     "worldmodel/TablePick-v0": "pick",
+    "worldmodel/LoadRack-v0": "load_rack",
 }
 """Other tasks at the same table: Gymnasium id -> task of `envs.tabletop.TabletopEnv`."""
 TWO_ROOMS, REACHER, PUSH_T = "worldmodel/TwoRooms-v0", "worldmodel/Reacher-v0", "worldmodel/PushT-v0"

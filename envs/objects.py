@@ -45,11 +45,11 @@ class TableObject:
 def draw_objects(num: int, rng: np.random.Generator) -> list[TableObject]:
     """`num` objects in slots drawn without replacement."""
     slots = np.sort(rng.permutation(len(HUES))[:num])
-    return [_draw_object(int(slot), rng) for slot in slots]
+    return [draw_object(int(slot), SHAPES[rng.integers(len(SHAPES))], rng) for slot in slots]
 
 
-def _draw_object(slot: int, rng: np.random.Generator) -> TableObject:
-    shape = SHAPES[rng.integers(len(SHAPES))]
+def draw_object(slot: int, shape: ObjectShape, rng: np.random.Generator) -> TableObject:
+    """An object of a shape: its size, mass, and a colour around its slot's hue."""
     half = rng.uniform(shape.low, shape.high)
     mass = float(rng.uniform(*shape.mass))
     hue = (HUES[slot] + rng.uniform(-0.02, 0.02)) % 1

@@ -42,6 +42,14 @@ class PickPlaceConfig:
     """Least force on each finger of a grasp [N]."""
     carry_speed: float = 0.5
     """Mean speed of the tool while it carries [m/s]."""
+    opening: float = 0.14
+    """Distance between the fingers when they come down, and at most when they let go [m]."""
+    release_by: float = 0.14
+    """How far the fingers go apart to let go [m]: no further than there is room beside what stands next."""
+    pad_softness: float = 0.02
+    """Time constant of the contact between a pad and what it holds [s]; below the default the pads decide it alone."""
+    servo_damping: float = 1.0
+    """Share of the robot's own damping that its servos have."""
     max_grasp_time: float = 0.6
     """Longest wait for the fingers to close, or to open [s]."""
 
@@ -66,6 +74,7 @@ class PickPlaceSkill(Motion):
     """Executes picks and places with one robot in one scene."""
 
     def __init__(self, robot: Robot, model: mujoco.MjModel, config: PickPlaceConfig, surface: Surface) -> None:
+        _steady(robot, model, config)
         super().__init__(robot, model)
         self.config, self.surface = config, surface
         self.grip = model.actuator("grip").id
@@ -90,7 +99,7 @@ class PickPlaceSkill(Motion):
         put = self.surface(place[:2]) + config.grasp_height + config.release_gap
         lower, lift, carry, put_down, leave = self._path(pick, place, low, put)
 
-        data.ctrl[self.grip] = robot.tool.max_opening
+        data.ctrl[self.grip] = config.opening
         approach = self.timed(np.stack([robot.home, lower[0]]), 0.0)
         lower = self.timed(lower, (config.travel_height - low) / vertical)
         _, peak = yield from self.follow(data, Stage.APPROACH, approach)
@@ -113,7 +122,7 @@ class PickPlaceSkill(Motion):
             down = self.timed(put_down, (config.lift_height - put) / vertical)
             reached, felt = yield from self.follow(data, Stage.PLACE, down, config.max_place_force)
             peak, dropped = max(peak, felt), not self.holds(data)
-            yield from self._grip(data, robot.tool.max_opening, down[reached - 1])
+            yield from self._grip(data, min(self.opening(data) + config.release_by, config.opening), down[reached - 1])
             left = np.concatenate([down[reached - 1 : reached], leave])
             yield from self.follow(data, Stage.LIFT, self.timed(left, (config.lift_height - put) / vertical))
             end = left[-1]
@@ -150,3 +159,20 @@ class PickPlaceSkill(Motion):
     def _home(self, data: mujoco.MjData, joints: np.ndarray) -> Generator[Stage, None, None]:
         yield from self.follow(data, Stage.HOME, self.timed(np.stack([joints, self.robot.home]), 0.0))
         yield from self.settling(data)
+
+
+def _steady(robot: Robot, model: mujoco.MjModel, config: PickPlaceConfig) -> None:
+    """Hold more firmly than by default, where a few millimetres matter.
+
+    What is held runs ahead of a hand that gathers speed, and lags one that loses it: contact forces are computed as if the arm
+    accelerated without its servos' damping, which the integrator takes into account only afterwards. The way that is lost is
+    proportional to that damping, and to the softness of the pads; friction and force of the grip do not count.
+    """
+    if config.pad_softness < PickPlaceConfig.pad_softness:
+        for finger in ("finger0", "finger1"):
+            geom = model.geom(finger).id
+            model.geom_priority[geom], model.geom_solref[geom] = 1, (config.pad_softness, 1.0)
+    if config.servo_damping != 1.0:
+        robot.damping = config.servo_damping * robot.damping
+        for j in range(robot.num_joints):
+            model.actuator(f"robot{j}").biasprm[2] = -robot.damping[j]

@@ -143,7 +143,12 @@ class TabletopEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
         draw = self.task.goal if options.get("goal") else self.task.start
         layout = draw(int(rng.integers(self.object_range[0], self.object_range[1] + 1)), rng)
         footprints = [(pose[:2], thing.radius) for thing, pose in zip(layout.objects, layout.poses, strict=True)]
-        furnish = functools.partial(self.variations.stand, self.model, self.data, footprints)
+        footprints += self.task.taken()
+
+        def furnish() -> None:
+            self.task.furnish(self.world)
+            self.variations.stand(self.model, self.data, footprints)
+
         start = self.control.start if layout.tool is None else self.control.joints_at(layout.tool)
         self.world.place(layout.objects, layout.poses, self.control.motion, start, furnish)
         self.task.begin(self.world)

@@ -110,9 +110,10 @@ class World:
         motion.settle(self.data, start)
 
     def set_slot(self, slot: int, present: bool, pose: np.ndarray) -> None:
-        """Put a slot's object at a pose (4,), to be met by others if it is present."""
+        """Put a slot's object at a pose (4,) or (7,), to be met by others if it is present."""
         geom, body = self.model.geom(f"object{slot}").id, self.model.body(f"object{slot}").id
         self.model.geom_contype[geom] = OBJECT if present else 0
         self.model.geom_conaffinity[geom] = 7 if present else 0
         self.model.body_gravcomp[body] = 0 if present else 1
-        self.poses[slot] = (*pose[:3], np.cos(pose[3] / 2), 0, 0, np.sin(pose[3] / 2))
+        upright = (*pose[:3], np.cos(pose[3] / 2), 0, 0, np.sin(pose[3] / 2))
+        self.poses[slot] = pose if len(pose) == 7 else upright

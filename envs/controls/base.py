@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 
 from envs.motion import Motion, Stage
+from envs.pick_place import PickPlaceConfig
 from envs.world import World
 
 
@@ -30,6 +31,8 @@ class Rules(Protocol):
 
     sweep_speed: float | None
     """Mean speed of a sweep [m/s]; None for the robot's own."""
+    pick_place: PickPlaceConfig
+    """How things are taken and put down."""
 
     def surface(self, xy: np.ndarray) -> float:
         """Height of what an object is put down on at (x, y) [m]."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from envs.controls.base import Control, Outcome, Rules
 from envs.motion import Stage
-from envs.pick_place import PickPlaceConfig, PickPlaceSkill
+from envs.pick_place import PickPlaceSkill
 from envs.world import World
 
 TICKS_PER_ACTION = 5
@@ -37,7 +37,7 @@ class LowLevelControl(Control):
 
     def __init__(self, world: World, rules: Rules) -> None:
         super().__init__(world, rules)
-        self.motion = PickPlaceSkill(world.robot, world.model, PickPlaceConfig(), rules.surface)
+        self.motion = PickPlaceSkill(world.robot, world.model, rules.pick_place, rules.surface)
         self.period = TICKS_PER_ACTION * self.motion.tick
         self.joints = self.start
         """(J,) commanded joint positions."""

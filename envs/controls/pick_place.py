@@ -10,7 +10,7 @@ import numpy as np
 from envs.controls.base import Control, Outcome, Rules
 from envs.controls.sweep import image_from_action, to_table, to_unit
 from envs.motion import Stage
-from envs.pick_place import PickPlaceConfig, PickPlaceSkill
+from envs.pick_place import PickPlaceSkill
 from envs.world import World
 
 PICK_LOW, PICK_HIGH = np.array([-0.24, -0.28]), np.array([0.24, 0.42])
@@ -29,7 +29,7 @@ class PickPlaceControl(Control):
 
     def __init__(self, world: World, rules: Rules) -> None:
         super().__init__(world, rules)
-        self.motion = PickPlaceSkill(world.robot, world.model, PickPlaceConfig(), rules.surface)
+        self.motion = PickPlaceSkill(world.robot, world.model, rules.pick_place, rules.surface)
 
     def act(self, action: np.ndarray) -> Generator[Stage, None, Outcome]:
         """See `Control.act`."""

@@ -12,6 +12,7 @@ import mujoco
 import numpy as np
 
 from envs.objects import TableObject, draw_objects
+from envs.pick_place import PickPlaceConfig
 from envs.scene import BIN_DEPTH, BIN_FLOOR_Z, FLOOR_Z, MAX_OBJECTS, TABLE_HALF
 from envs.tasks.asking import Asking
 from envs.world import World
@@ -39,7 +40,7 @@ class Layout:
     objects: list[TableObject]
     """What there is."""
     poses: np.ndarray
-    """(n, 4) where it stands: x, y, z [m] and yaw [rad]."""
+    """(n, 4) where it stands: x, y, z [m] and yaw [rad]; or (n, 7) with unit quaternions for what does not stand upright."""
     tool: np.ndarray | None = None
     """(4,) pose of the tool where it matters and the control mode lets it be anywhere."""
 
@@ -71,6 +72,8 @@ class Task(ABC):
     """What this episode asks for, in words."""
     sweep_speed: float | None = None
     """Mean speed of a sweep of the paddle [m/s]; None for the robot's own."""
+    pick_place: PickPlaceConfig = PickPlaceConfig()
+    """How things are taken and put down, where a hand does it."""
     asking: Asking | None = None
     """Where its instructions come from, when they can ask for some objects and not for others."""
     state_names: tuple[str, ...] = ()
@@ -107,8 +110,15 @@ class Task(ABC):
     def add_to(self, spec: mujoco.MjSpec) -> None:  # noqa: B027
         """Add what the task needs to the scene: marks, furniture. Nothing by default."""
 
+    def furnish(self, world: World) -> None:  # noqa: B027
+        """Set up what else this episode has, before its objects come to rest. Nothing by default."""
+
     def begin(self, world: World) -> None:  # noqa: B027
         """Show this episode's marks, after the objects were placed. Nothing by default."""
+
+    def taken(self) -> list[tuple[np.ndarray, float]]:
+        """Circles ((x, y), radius) [m] where nothing else may stand, besides under the objects. None by default."""
+        return []
 
     def classify(self, position: np.ndarray) -> Status:
         """Where an object at rest is, from its centre (x, y, z) [m]."""
