@@ -10,79 +10,15 @@ The method names and the sparse reward of -1 until success are those of the mult
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.spaces import Box, Dict
+from gymnasium.spaces import Dict
 
-from envs.tasks.base import Status
+from envs.goals import Observation, goals_of
 
 REWARDS = ("sparse", "dense")
-Observation = dict[str, np.ndarray]
-
-
-class Goals(Protocol):
-    """What a world's goals are."""
-
-    @property
-    def space(self) -> Box:
-        """Of achieved and desired goals, (G,)."""
-        ...
-
-    def achieved(self, observation: Observation, info: dict[str, Any]) -> np.ndarray:
-        """The goal (G,) that this is."""
-        ...
-
-    def desired(self, info: dict[str, Any]) -> np.ndarray:
-        """The goal (G,) that is asked for."""
-        ...
-
-    def distance(self, achieved: np.ndarray, desired: np.ndarray) -> np.ndarray:
-        """Below 1 where (..., G) is good enough for (..., G): (...)."""
-        ...
-
-
-class StateGoals:
-    """A goal is a state of the world: for environments with `goal_distance` and info["goal_state"]."""
-
-    def __init__(self, env: gym.Env) -> None:
-        space = env.observation_space["state"]  # pyright: ignore[reportIndexIssue]
-        assert isinstance(space, Box)
-        self.space, self.env = space, env.unwrapped
-
-    def achieved(self, observation: Observation, info: dict[str, Any]) -> np.ndarray:
-        """See `Goals`."""
-        del info
-        return observation["state"].copy()
-
-    def desired(self, info: dict[str, Any]) -> np.ndarray:
-        """See `Goals`."""
-        return np.clip(info["goal_state"].astype(np.float32), self.space.low, self.space.high)
-
-    def distance(self, achieved: np.ndarray, desired: np.ndarray) -> np.ndarray:
-        """See `Goals`."""
-        return self.env.goal_distance(achieved, desired)  # pyright: ignore[reportAttributeAccessIssue]
-
-
-class StatusGoals:
-    """A goal is where each object is, as `Status`: for environments that report info["status"], such as TableClear."""
-
-    def __init__(self, num_slots: int) -> None:
-        self.space = Box(0, max(Status), (num_slots,), np.float32)
-
-    def achieved(self, observation: Observation, info: dict[str, Any]) -> np.ndarray:
-        """See `Goals`."""
-        del observation
-        return info["status"].astype(np.float32)
-
-    def desired(self, info: dict[str, Any]) -> np.ndarray:
-        """Every object that there is in the bin."""
-        return np.where(info["status"] == Status.ABSENT, Status.ABSENT, Status.BIN).astype(np.float32)
-
-    def distance(self, achieved: np.ndarray, desired: np.ndarray) -> np.ndarray:
-        """Number of objects that are not where they should be."""
-        return (np.asarray(achieved) != np.asarray(desired)).sum(-1).astype(np.float64)
 
 
 class GoalAPI(gym.Wrapper):
@@ -139,13 +75,3 @@ class GoalAPI(gym.Wrapper):
             "achieved_goal": self.goals.achieved(observation, info),
             "desired_goal": self.goals.desired(info),
         }
-
-
-def goals_of(env: gym.Env) -> Goals:
-    """What the goals of an environment are. ValueError when it shows none."""
-    if hasattr(env.unwrapped, "goal_distance"):
-        return StateGoals(env)
-    statuses = getattr(env.unwrapped, "statuses", None)
-    if statuses is not None:
-        return StatusGoals(len(statuses()))
-    raise ValueError(f"{type(env.unwrapped).__name__} has neither goal_distance nor statuses: it shows no goals")

@@ -10,7 +10,8 @@ import envs
 from envs.goal_api import GoalAPI
 from envs.tasks.base import Status
 
-WORLDS = (*envs.CLASSICS, envs.TABLE_CLEAR)
+REACH, PUSH = "worldmodel/TableReach-v0", "worldmodel/TablePush-v0"
+WORLDS = (*envs.CLASSICS, envs.TABLE_CLEAR, REACH, PUSH)
 
 
 def make(name: str, **kwargs: str) -> GoalAPI:
@@ -36,7 +37,8 @@ def test_every_step_is_paid_what_compute_reward_says_and_so_are_batches(name: st
     infos = np.array([{}] * len(rewards))
     np.testing.assert_allclose(env.compute_reward(achieved, desired, infos), rewards)
     if reward == "sparse":
-        assert set(rewards) <= {-1.0, 0.0} and rewards[0] == -1.0
+        assert set(rewards) <= {-1.0, 0.0}
+        assert env.compute_reward(seen[0]["achieved_goal"], seen[0]["desired_goal"], {}) == -1.0
     # hindsight: what was achieved in the end is what was wanted
     hindsight = env.compute_reward(achieved, achieved[-1:], infos)
     assert hindsight[-1] == pytest.approx(0.0, abs=1e-9) and hindsight.shape == (len(rewards),)
@@ -68,11 +70,41 @@ def test_a_table_wants_every_object_that_there_is_in_the_bin() -> None:
     env.close()
 
 
+def test_a_sentence_that_asks_for_some_wants_those_in_the_bin_and_the_others_on_the_table() -> None:
+    env = GoalAPI(envs.make(envs.TABLE_CLEAR, robot="gantry", image_size=16, instruction="any", num_objects=4))
+    some = 0
+    for seed in range(8):
+        observation, info = env.reset(seed=seed)
+        there, target = info["status"] != Status.ABSENT, info["target"]
+        np.testing.assert_array_equal(observation["desired_goal"][there & target], Status.BIN)
+        np.testing.assert_array_equal(observation["desired_goal"][there & ~target], Status.TABLE)
+        some += bool(np.any(there & ~target))
+    assert some > 0
+    env.close()
+
+
+def test_a_mark_is_a_goal_and_what_should_be_there_is_where_it_is() -> None:
+    env = make(REACH)
+    observation, info = env.reset(seed=3)
+    world = env.unwrapped
+    tip, ball = world.world.tool_position, world.task.mark  # pyright: ignore[reportAttributeAccessIssue]
+    np.testing.assert_allclose(observation["achieved_goal"], tip, atol=1e-6)
+    np.testing.assert_allclose(observation["desired_goal"], ball, atol=1e-6)
+    at = ball + np.array([[0.0199, 0, 0], [0.0201, 0, 0]])
+    np.testing.assert_array_equal(env.compute_reward(at, ball[None], info), [0.0, -1.0])
+    env.close()
+    pushing = make(PUSH)
+    observation, info = pushing.reset(seed=3)
+    gap = float(np.linalg.norm(observation["achieved_goal"] - observation["desired_goal"]))
+    assert gap == pytest.approx(info["distance"], abs=1e-6) and observation["desired_goal"].shape == (2,)
+    pushing.close()
+
+
 def test_what_cannot_be_is_refused() -> None:
     class Goalless(gym.Env):
         observation_space = gym.spaces.Dict(state=gym.spaces.Box(0, 1, (2,)))
 
-    with pytest.raises(ValueError, match="Goalless has neither goal_distance nor statuses"):
+    with pytest.raises(ValueError, match=r"Goalless has none of goal_distance, task\.mark and statuses"):
         GoalAPI(Goalless())
     env = gym.make(envs.TWO_ROOMS, disable_env_checker=True)
     with pytest.raises(ValueError, match="no entry 'touch'"):
