@@ -96,7 +96,9 @@ def in_double(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
     return (args[0].double(), *args[1:])
 
 
-def make_trainer(run_dir: Path, *, double: bool = True, objective: ObjectiveConfig = EVERYTHING, **changes: Any) -> Trainer:
+def make_trainer(
+    run_dir: Path, *, double: bool = True, objective: ObjectiveConfig = EVERYTHING, validates: bool = True, **changes: Any
+) -> Trainer:
     """A trainer whose settings differ from CONFIG's by `changes`."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -107,7 +109,7 @@ def make_trainer(run_dir: Path, *, double: bool = True, objective: ObjectiveConf
         loss = build_objective(objective, model)
         loss = loss.double() if double else loss
     config = dataclasses.replace(CONFIG, **changes)
-    train, val = NoiseWindows(36, 0), NoiseWindows(16, 1)
+    train, val = NoiseWindows(36, 0), NoiseWindows(16, 1) if validates else None
     return Trainer(model, loss, train, val, config, JsonlLogger(run_dir), run_dir, diagnose=Health())
 
 

@@ -82,16 +82,19 @@ def test_two_processes_train_as_one_and_any_number_goes_on(tmp_path: Path) -> No
     require_same_states(tmp_path / "one_half", tmp_path / "one")
 
 
+PLAIN = {"objective": ObjectiveConfig(), "validates": False, "num_steps": 2}
+
+
 def train_in_half_precision_and_compiled(folder: Path) -> None:
     for name, parallel in (("ddp", DDP), ("fsdp", FSDP)):
-        fit(folder / f"{name}_bf16", parallel=parallel, double=False, bf16=True, num_steps=3)
-        fit(folder / f"{name}_compiled", parallel=parallel, compile="aot_eager", num_steps=3)
+        fit(folder / f"{name}_bf16", parallel=parallel, double=False, bf16=True, **PLAIN)
+        fit(folder / f"{name}_compiled", parallel=parallel, compile="aot_eager", **PLAIN)
 
 
 @pytest.mark.slow
 def test_bf16_and_compiling_go_together_with_several_processes(tmp_path: Path) -> None:
-    fit(tmp_path / "bf16", double=False, bf16=True, num_steps=3)
-    fit(tmp_path / "plain", num_steps=3)
+    fit(tmp_path / "bf16", double=False, bf16=True, **PLAIN)
+    fit(tmp_path / "plain", **PLAIN)
     on_ranks(2, tmp_path, train_in_half_precision_and_compiled)
     for name in ("ddp", "fsdp"):
         ours, theirs = read_metrics(tmp_path / f"{name}_bf16"), read_metrics(tmp_path / "bf16")
