@@ -10,6 +10,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -58,7 +60,8 @@ class RayCrew:
         self.stopping = False
         self.ours = not self.ray.is_initialized()
         if self.ours:
-            self._begin(address, config.workers)
+            with _sigterm_kept():
+                self._begin(address, config.workers)
         cpus = int(self.ray.cluster_resources().get("CPU", 0))
         if cpus < config.workers:
             self._end()
@@ -168,6 +171,17 @@ class _Actor:
         recorder, self.recorder = self.recorder, None
         if recorder is not None:
             recorder.__exit__(type(error) if error else None, error, None)
+
+
+@contextlib.contextmanager
+def _sigterm_kept() -> Iterator[None]:
+    """Give SIGTERM its handler back: `ray.init` puts one there that ends the process before the actors have published."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
 
 
 def _cause(error: Any) -> Exception:

@@ -44,9 +44,10 @@ def crews() -> Iterator[list[RayCrew]]:
     """One Ray for all the tests."""
     if importlib.util.find_spec("ray") is None:
         pytest.skip("Ray is not installed")
-    ray = import_ray()
+    ray, before = import_ray(), signal.getsignal(signal.SIGTERM)
     with RayCrew(LineWorld, CONFIG, Path(), "local") as crew:
         assert crew.ours and ray.is_initialized()
+        assert signal.getsignal(signal.SIGTERM) == before  # ray.init leaves a handler of its own, which exits at once
         yield [crew]
     assert not ray.is_initialized()
 
