@@ -7,15 +7,17 @@ episodes (recorder.py says why, dealing.py how).
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from agents.dealing import Crew, Tally, cut, deal
 from agents.record_processes import ProcessCrew
 from agents.recorder import MakeEnv, RecordConfig, Recorder, play_recorded
-from worldmodel.data import finalize, recorded_episodes, require_free
+from worldmodel.data import VideoConfig, finalize, recorded_episodes, require_free
 from worldmodel.data.format.features import POLICY
 from worldmodel.data.format.files import read_json
 from worldmodel.errors import DataError
@@ -105,6 +107,7 @@ def missing_episodes(root: Path, config: RecordConfig) -> list[int]:
     return [number for number in range(config.num_episodes) if number not in have]
 
 
-def _policy(config: RecordConfig) -> dict[str, float]:
-    """What decides the episodes besides the world."""
-    return {name: getattr(config, name) for name in ("seed", "aimed", "random", "expert")}
+def _policy(config: RecordConfig) -> dict[str, Any]:
+    """What decides the episodes besides the world; the usual video is not named, as it was not when it could not be chosen."""
+    video = {} if config.video == VideoConfig() else {"video": dataclasses.asdict(config.video)}
+    return {name: getattr(config, name) for name in ("seed", "aimed", "random", "expert")} | video

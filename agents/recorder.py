@@ -7,7 +7,7 @@ it is the same episode whoever records it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -19,7 +19,7 @@ from agents.baselines import scripted
 from agents.protocol import recording_seed
 from agents.worldspec import spec_of
 from worldmodel.checks import require_at_least, require_positive, require_seed
-from worldmodel.data import DatasetWriter
+from worldmodel.data import DatasetWriter, VideoConfig
 from worldmodel.errors import ConfigError, MismatchError
 from worldmodel.types import Episode
 
@@ -49,6 +49,8 @@ class RecordConfig:
     """Entries of the environment's info that are stored beside the frames."""
     fps: float = 1.0
     """Frames a second that players of the dataset assume; a frame is a whole action here."""
+    video: VideoConfig = field(default_factory=VideoConfig)
+    """How pictures above 96 px are encoded; smaller ones are kept without loss."""
 
     def __post_init__(self) -> None:
         """Raise ConfigError for shares that do not add up, or nothing to do."""
@@ -68,7 +70,12 @@ class Recorder:
         self.config = config
         try:
             self.dataset = DatasetWriter(
-                root, spec_of(self.env), fps=config.fps, writer_id=writer, episodes_per_shard=config.episodes_per_shard
+                root,
+                spec_of(self.env),
+                fps=config.fps,
+                writer_id=writer,
+                episodes_per_shard=config.episodes_per_shard,
+                video=config.video,
             )
         except BaseException:
             self.env.close()

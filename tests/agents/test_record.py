@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from functools import partial
 from pathlib import Path
 
+import gymnasium
 import numpy as np
 import pytest
 
+from agents.experiment import load_experiment
 from agents.protocol import recording_seed
 from agents.record import RecordConfig, missing_episodes, play_recorded, record
 from tests.fakes import LineWorld
-from worldmodel.data import Dataset
+from worldmodel.data import Dataset, VideoConfig
 from worldmodel.errors import ConfigError, DataError, MismatchError
 
 CONFIG = RecordConfig(num_episodes=12, seed=3, workers=1, episodes_per_shard=4)
@@ -210,3 +213,35 @@ def test_mistakes_are_named() -> None:
         RecordConfig(seed=-1)
     with pytest.raises(ConfigError, match="which comes from seed, is 10"):
         RecordConfig(seed=10**15)
+
+
+class Large(LineWorld):
+    """Pictures that are stored as video."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        space = gymnasium.spaces.Box(0, 255, (104, 104, 3), np.uint8)
+        assert isinstance(self.observation_space, gymnasium.spaces.Dict)
+        self.observation_space = gymnasium.spaces.Dict({**self.observation_space.spaces, "pixels": space})
+
+    def _observe(self):
+        noise = np.random.default_rng(self.count).integers(0, 256, (104, 104, 3), dtype=np.uint8)
+        return {**super()._observe(), "pixels": noise}
+
+
+def test_the_video_settings_reach_the_films_and_are_not_mixed(tmp_path: Path) -> None:
+    tiny = Path(__file__).parents[2] / "configs/tiny.yaml"
+    video = load_experiment(tiny, ("record.video.crf=48", "record.video.gop=4")).record.video
+    config = changed(num_episodes=2, video=video)
+    for name, settings in (("usual", changed(num_episodes=2)), ("coarse", config)):
+        record(Large, settings, tmp_path / name)
+    sizes = [sum(p.stat().st_size for p in (tmp_path / n / "videos").rglob("*.mp4")) for n in ("usual", "coarse")]
+    assert sizes[1] < sizes[0] / 3
+    assert json.loads((tmp_path / "coarse/meta/policy.json").read_text())["video"] == {"crf": 48, "gop": 4}
+    assert "video" not in json.loads((tmp_path / "usual/meta/policy.json").read_text())  # as before it could be chosen
+    with pytest.raises(DataError, match=r"was recorded with .*'crf': 48"):
+        record(Large, changed(num_episodes=3), tmp_path / "coarse")
+    with pytest.raises(ConfigError, match="crf is 52; expected 0 to 51"):
+        VideoConfig(crf=52)
+    with pytest.raises(ConfigError, match="gop is 0; expected at least 1"):
+        VideoConfig(gop=0)

@@ -17,9 +17,10 @@ from typing import Any
 import av
 import numpy as np
 
+from worldmodel.checks import require_at_least
 from worldmodel.data.format.features import Feature, is_video, sensor_columns
 from worldmodel.data.format.video_reader import decode_clip, decoding
-from worldmodel.errors import DataError
+from worldmodel.errors import ConfigError, DataError
 from worldmodel.types import Episode, WorldSpec
 
 
@@ -32,6 +33,12 @@ class VideoConfig:
     gop: int = 8
     """Frames from one key frame to the next. A frame drawn at random costs the decoding of (gop + 1) / 2 frames, and short
     ones cost space: at 480 x 640 pixels, 8 takes 1.6 times the bytes of an endless one, and 2 takes 3.2 times."""
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError for what x264 would refuse, or take for something else."""
+        if not 0 <= self.crf <= 51:
+            raise ConfigError(f"crf is {self.crf}; expected 0 to 51")
+        require_at_least(self, 1, "gop")
 
 
 def rate_of(fps: float) -> Fraction:
