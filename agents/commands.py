@@ -127,7 +127,7 @@ def _fit(config: ExperimentConfig, command: arguments.Train, run_dir: Path, rank
     """Train the model, unless it is trained already; every process that torchrun started comes here."""
     config.train.parallel.shape(ranks.world_size)  # a wrong number is told before anything is read
     if command.resume and stages.trained(config, command.data, run_dir):
-        screen.say(f"{run_dir} is trained already, {config.train.num_steps} updates")
+        screen.say(f"{run_dir} is trained already, {read_manifest(run_dir).step} updates")
         return
     with screen.stage("cache") as progress, ranks.first_then_others():
         recordings = open_recordings(command.data, config, progress)
