@@ -31,7 +31,7 @@ def env() -> Iterator[TabletopEnv]:
 
 
 def test_gymnasium_checks_the_environment_without_a_warning() -> None:
-    env = gym.make("worldmodel/LoadRack-v0", render_mode="rgb_array", max_steps=2, image_size=16)
+    env = gym.make("worldmodel/LoadRack-v0", render_mode="rgb_array", max_steps=2, image_size=16, robot="gantry")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         check_env(env.unwrapped)
