@@ -182,11 +182,13 @@ class Window:
     labels: dict[str, Tensor]
     """Label name -> (B, T, ...); empty unless asked for."""
     episode_index: Tensor
-    """(B,) int64."""
+    """(B,) int64: which episode of its dataset, or of the view that was opened: the i of `Dataset.read_episode(i)`."""
     frame_index: Tensor
     """(B,) int64: place of the first frame in its episode."""
     embodiment: int = 0
     """Which sensors and actions these are, where several datasets are mixed; a batch is of one."""
+    dataset: Tensor | None = None
+    """(B,) int64: which of the mixed datasets each is from, in the order in which they were named; None for a single one."""
 
 
 class WorldModel(Protocol):

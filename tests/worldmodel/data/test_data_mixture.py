@@ -49,6 +49,9 @@ def test_joined_windows_keep_their_order_and_their_numbers():
     batch = joined.batch(indices)
     assert joined.source_of(indices).tolist() == [1, 0, 0, 1, 1, 0]
     assert batch.episode_index.tolist() == batch.observations["x"][:, 0].tolist() == [1, 0, 4, 0, 2, 1]
+    assert batch.dataset is not None and batch.dataset.tolist() == [1, 0, 0, 1, 1, 0]
+    alone = joined.batch(np.array([6, 7])).dataset
+    assert alone is not None and alone.tolist() == [1, 1]
     assert set(batch.labels) == {"b"} and batch.labels["b"].tolist() == [1, 0, 4, 0, 2, 1]
     assert set(joined.batch(np.array([0, 1])).labels) == {"a", "b"}
 

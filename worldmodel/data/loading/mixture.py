@@ -56,7 +56,7 @@ class JoinedWindows:
                 source.prepare(indices[rows] - self.first[number])
 
     def batch(self, indices: np.ndarray) -> Window:
-        """The windows at `indices` (B,) in this order; `episode_index` counts within each one's own dataset.
+        """The windows at `indices` (B,) in this order; `episode_index` counts within each one's own `dataset`.
 
         Labels that not all of them have are left out. ValueError for windows of different embodiments.
         """
@@ -65,9 +65,9 @@ class JoinedWindows:
         if len(numbers) > 1:
             raise ValueError(f"a batch of the embodiments {sorted(numbers)}; expected windows of one")
         parts = [self.sources[number].batch(indices[rows] - self.first[number]) for number, rows in split]
-        embodiment = numbers.pop()
+        embodiment, dataset = numbers.pop(), torch.from_numpy(self.source_of(indices))
         if len(parts) == 1:
-            return dataclasses.replace(parts[0], embodiment=embodiment)
+            return dataclasses.replace(parts[0], embodiment=embodiment, dataset=dataset)
         back = torch.from_numpy(np.argsort(np.concatenate([rows for _, rows in split]), kind="stable"))
 
         def joined(tensors: list[torch.Tensor]) -> torch.Tensor:
@@ -81,6 +81,7 @@ class JoinedWindows:
             episode_index=joined([part.episode_index for part in parts]),
             frame_index=joined([part.frame_index for part in parts]),
             embodiment=embodiment,
+            dataset=dataset,
         )
 
     def _split(self, indices: np.ndarray) -> list[tuple[int, np.ndarray]]:

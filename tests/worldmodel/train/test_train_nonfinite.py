@@ -1,0 +1,33 @@
+"""The batch that a training stops on can be found again, also in a mixture of datasets."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import safetensors.torch
+import torch
+
+from worldmodel.train.nonfinite import stop_on
+from worldmodel.types import Window
+
+
+def window(dataset: list[int] | None) -> Window:
+    episodes, zeros = torch.tensor([3, 8, 3]), torch.zeros(3, dtype=torch.int64)
+    of = None if dataset is None else torch.tensor(dataset)
+    return Window({"x": torch.ones(3, 2)}, torch.ones(3, 1, 2), {}, episodes, zeros, dataset=of)
+
+
+def test_which_dataset_an_episode_is_of_is_told(tmp_path: Path) -> None:
+    error = stop_on(window([1, 0, 0]), 5, {"loss": float("nan")}, tmp_path)
+    assert "update 5: loss is nan; the batch holds episodes 3, 8 of dataset 0, episodes 3 of dataset 1 and is kept" in str(
+        error
+    )
+    assert json.loads((tmp_path / "nonfinite/step-5.json").read_text())["dataset"] == [1, 0, 0]
+    assert safetensors.torch.load_file(tmp_path / "nonfinite/step-5.safetensors")["dataset"].tolist() == [1, 0, 0]
+
+
+def test_a_single_dataset_needs_no_number(tmp_path: Path) -> None:
+    error = stop_on(window(None), 6, {"loss": float("inf")}, tmp_path)
+    assert "the batch holds episodes 3, 8 and is kept" in str(error)
+    assert "dataset" not in json.loads((tmp_path / "nonfinite/step-6.json").read_text())
