@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import colorsys
+import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from envs import TABLE_CLEAR
 from envs.motion import STEPS_PER_TICK
+from envs.rendering import FILM_SIZE
 from envs.sensors import DEPTHS, PICTURES, SEGMENTATIONS
+from envs.tasks.base import Task
 from envs.variations import FACTORS
 from envs.variations.ranges import SPLITS
 
@@ -28,6 +31,8 @@ Row = tuple[str, Sequence[np.ndarray]]
 """What is written beside a row, and its pictures."""
 SIZE = 128
 """Height and width of a picture on a sheet [px]."""
+TASK_HEIGHT = 180
+"""Height of a picture of a task [px]."""
 EXAMPLES = 4
 """Pictures of each split of a factor."""
 AFTER_A_SWEEP = ("masses", "friction")
@@ -85,20 +90,32 @@ def variation_rows(seed: int = 29) -> Iterator[Row]:
 
 
 def task_rows(seed: int = 0) -> Iterator[Row]:
-    """A row a task: start, middle and end of an episode of its expert, from the film camera."""
+    """A row a task and control mode: start, middle and end of an episode of its expert."""
     for name in sorted(gym.registry):
-        if not name.startswith("worldmodel/"):
-            continue
-        env: Any = gym.make(name, render_mode="rgb_array")
-        if hasattr(env.unwrapped, "expert_action"):
-            env.reset(seed=seed)
-            rng, film, over = np.random.default_rng(0), [_small(env.render())], False
-            while not over:
-                _, _, terminated, truncated, _ = env.step(env.unwrapped.expert_action(rng))
-                film.append(_small(env.render()))
-                over = terminated or truncated
-            yield f"{name.partition('/')[2]}\n{env.unwrapped.instruction}", [film[0], film[len(film) // 2], film[-1]]
-        env.close()
+        if name.startswith("worldmodel/"):
+            probe: Any = gym.make(name).unwrapped
+            task = getattr(probe, "task", None)
+            probe.close()
+            for mode in task.budgets if isinstance(task, Task) else (None,):
+                kwargs = {} if mode is None else {"control_mode": mode, "film_every": 10}
+                film, instruction = _film(gym.make(name, render_mode="rgb_array", **kwargs), seed)
+                label = name.removeprefix("worldmodel/").removesuffix("-v0")
+                yield "\n".join(filter(None, (label, mode, instruction))), [film[0], film[len(film) // 2], film[-1]]
+
+
+def _film(env: gym.Env[Any, Any], seed: int) -> tuple[list[np.ndarray], str]:
+    """Pictures of an episode of the expert, and what it asks for; only the start where an environment has no expert."""
+    env.reset(seed=seed)
+    world: Any = env.unwrapped
+    rng, film, over = np.random.default_rng(0), [_small(world.render())], not hasattr(world, "expert_action")
+    while not over:
+        _, _, terminated, truncated, info = env.step(world.expert_action(rng))
+        film += [_small(frame) for frame in info.get("film", ())]
+        over = terminated or truncated
+        if over or not info.get("film"):
+            film.append(_small(world.render()))
+    env.close()
+    return film, str(getattr(world, "instruction", ""))
 
 
 def sheet(columns: Sequence[str], rows: Sequence[Row]) -> Image.Image:
@@ -121,8 +138,6 @@ def sheet(columns: Sequence[str], rows: Sequence[Row]) -> Image.Image:
 
 
 def _wrapped(label: str, width: int = 16) -> Iterator[str]:
-    import textwrap
-
     for line in label.split("\n"):
         yield from textwrap.wrap(line, width) or [""]
 
@@ -140,8 +155,11 @@ def _coloured(segments: np.ndarray) -> np.ndarray:
 
 
 def _small(frame: np.ndarray) -> np.ndarray:
-    """A film picture at half its size."""
-    return np.asarray(Image.fromarray(frame).resize((frame.shape[1] // 2, frame.shape[0] // 2), Image.Resampling.LANCZOS))
+    """A picture as high as a row of the tasks, without most of the floor around."""
+    height, width = frame.shape[:2]
+    part = frame[height // 8 : height * 7 // 8, width // 8 : width * 7 // 8] if (height, width) == FILM_SIZE else frame
+    size = (round(TASK_HEIGHT * part.shape[1] / part.shape[0]), TASK_HEIGHT)
+    return np.asarray(Image.fromarray(part).resize(size, Image.Resampling.LANCZOS))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

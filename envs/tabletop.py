@@ -142,12 +142,10 @@ class TabletopEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
         self.variations.begin(self.model, rng, options.get("variation_seed"))
         draw = self.task.goal if options.get("goal") else self.task.start
         layout = draw(int(rng.integers(self.object_range[0], self.object_range[1] + 1)), rng)
-        footprints = [(pose[:2], thing.radius) for thing, pose in zip(layout.objects, layout.poses, strict=True)]
-        footprints += self.task.taken()
 
         def furnish() -> None:
             self.task.furnish(self.world)
-            self.variations.stand(self.model, self.data, footprints)
+            self.variations.stand(self.model, self.data)
 
         start = self.control.start if layout.tool is None else self.control.joints_at(layout.tool)
         self.world.place(layout.objects, layout.poses, self.control.motion, start, furnish)

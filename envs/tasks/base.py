@@ -116,10 +116,6 @@ class Task(ABC):
     def begin(self, world: World) -> None:  # noqa: B027
         """Show this episode's marks, after the objects were placed. Nothing by default."""
 
-    def taken(self) -> list[tuple[np.ndarray, float]]:
-        """Circles ((x, y), radius) [m] where nothing else may stand, besides under the objects. None by default."""
-        return []
-
     def classify(self, position: np.ndarray) -> Status:
         """Where an object at rest is, from its centre (x, y, z) [m]."""
         return classify(position)

@@ -15,7 +15,7 @@ from envs.experts.loading import load_next, load_roughly
 from envs.instructions import own_stream
 from envs.objects import TableObject
 from envs.pick_place import PickPlaceConfig
-from envs.rack import CUP_SLOTS, PLATE_SLOTS, Limits, add_rack, add_stand
+from envs.rack import Limits, add_rack, add_stand
 from envs.scene import FLOOR_Z, MAX_OBJECTS
 from envs.tasks.asking import Asking
 from envs.tasks.base import Layout, Status, Task, Verdict
@@ -80,10 +80,6 @@ class LoadRack(Task):
             mocap = int(world.model.body(f"stand{slot}").mocapid[0])
             world.data.mocap_pos[mocap] = (*place[:2], 0.0)
             world.data.mocap_quat[mocap] = (np.cos(place[2] / 2), 0, 0, np.sin(place[2] / 2))
-
-    def taken(self) -> list[tuple[np.ndarray, float]]:
-        """See `Task.taken`: the rack."""
-        return [(slot, 0.07) for slot in (*PLATE_SLOTS, *CUP_SLOTS)]
 
     def judge(self, world: World, before: np.ndarray) -> Verdict:
         """See `Task.judge`."""

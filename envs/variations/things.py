@@ -101,26 +101,31 @@ def shape_distractors(model: mujoco.MjModel, distractors: Distractors) -> None:
 
 
 def stand_distractors(
-    model: mujoco.MjModel, data: mujoco.MjData, distractors: Distractors, taken: list[tuple[np.ndarray, float]], rng: Any
+    model: mujoco.MjModel, data: mujoco.MjData, distractors: Distractors, rng: np.random.Generator
 ) -> list[list[float]]:
-    """Stand them near the table's edges, clear of the circles that are `taken`, ((x, y), radius) [m]; their places."""
+    """Stand them near the table's edges, clear of everything that stands there; their places, (x, y) [m]."""
     places: list[list[float]] = []
-    occupied = list(taken)
     for i, name in enumerate(distractors.kinds):
         kind, half = DISTRACTORS[name]
-        radius, height = (half[0], half[1]) if kind == CYLINDER else (np.hypot(half[0], half[1]), half[2])
+        height = half[1] if kind == CYLINDER else half[2]
+        start = int(model.joint(f"distractor{i}").qposadr[0])
         for _ in range(1000):
-            xy = _near_an_edge(distractors, rng)
-            if all(np.hypot(*(xy - place)) > radius + other + GAP for place, other in occupied):
+            xy, yaw = _near_an_edge(distractors, rng), rng.uniform(-np.pi, np.pi)
+            data.qpos[start : start + 7] = (*xy, height + 1e-4, np.cos(yaw / 2), 0, 0, np.sin(yaw / 2))
+            if _is_clear(model, data, model.geom(f"distractor{i}").id):
                 break
         else:
-            raise RuntimeError(f"there is no room for distractor {i} beside {len(occupied)} things")
-        yaw = rng.uniform(-np.pi, np.pi)
-        occupied.append((xy, float(radius)))
+            raise RuntimeError(f"there is no room for distractor {i} of {len(distractors.kinds)} on the table")
         places.append([float(xy[0]), float(xy[1])])
-        start = int(model.joint(f"distractor{i}").qposadr[0])
-        data.qpos[start : start + 7] = (*xy, height + 1e-4, np.cos(yaw / 2), 0, 0, np.sin(yaw / 2))
     return places
+
+
+def _is_clear(model: mujoco.MjModel, data: mujoco.MjData, geom: int) -> bool:
+    """Whether nothing that could be touched, but the table below, is nearer to a geom than GAP."""
+    mujoco.mj_kinematics(model, data)
+    solid = (model.geom_contype | model.geom_conaffinity) != 0
+    solid[[geom, model.geom("table").id, model.geom("floor").id]] = False
+    return all(mujoco.mj_geomDistance(model, data, geom, int(other), GAP, None) >= GAP for other in np.flatnonzero(solid))
 
 
 def _near_an_edge(distractors: Distractors, rng: np.random.Generator) -> np.ndarray:

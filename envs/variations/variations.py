@@ -129,15 +129,15 @@ class Variations:
         """The objects of this episode as its factors have them."""
         return [self._alter(thing) for thing in objects]
 
-    def stand(self, model: mujoco.MjModel, data: mujoco.MjData, taken: list[tuple[np.ndarray, float]]) -> None:
-        """Stand the distractors on the table, clear of the circles that are `taken`, ((x, y), radius) [m]."""
+    def stand(self, model: mujoco.MjModel, data: mujoco.MjData) -> None:
+        """Stand the distractors on the table, clear of what else was placed there."""
         if "distractors" not in self:
             return
         drawn, table = self._factor["distractors"], self._factor.get("table_size", {})
         edges = (table.get(key, TABLE_HALF) for key in ("half_width", "near_edge"))
         distractors = things.Distractors(drawn["kind"], drawn["brightness"], *edges)
         things.shape_distractors(model, distractors)
-        places = things.stand_distractors(model, data, distractors, taken, self._rng("distractors", "places"))
+        places = things.stand_distractors(model, data, distractors, self._rng("distractors", "places"))
         self.values["distractors_place"] = places
 
     def blur(self, name: str, values: np.ndarray, frame: int) -> np.ndarray:
