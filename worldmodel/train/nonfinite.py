@@ -24,9 +24,9 @@ def stop_on(window: Window, step: int, measured: dict[str, float], run_dir: Path
     tensors = {f"observations.{key}": value for key, value in window.observations.items()}
     tensors |= {f"labels.{key}": value for key, value in window.labels.items()}
     tensors |= {"actions": window.actions, "episode_index": window.episode_index, "frame_index": window.frame_index}
-    content = safetensors.torch.save({key: value.cpu().contiguous() for key, value in tensors.items()})
     if window.dataset is not None:
         tensors["dataset"] = window.dataset
+    content = safetensors.torch.save({key: value.cpu().contiguous() for key, value in tensors.items()})
     words = {key: value if math.isfinite(value) else str(value) for key, value in measured.items()}
     facts = {
         "step": step,
