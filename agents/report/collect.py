@@ -23,6 +23,7 @@ from agents.protocol import Interval
 from agents.report.measures import parse_alarms, parse_diagnostics
 from agents.report.pictures import load_planner_views, load_strips
 from agents.report.types import Curve, Evaluation, ReportData, Score
+from agents.scores import Returns
 from worldmodel.errors import DataError
 
 Value = TypeVar("Value")
@@ -102,11 +103,12 @@ def parse_evaluation(values: Mapping[str, Any]) -> Evaluation:
         _score(name, score, tuple(episode for episode in episodes if episode["agent"] == name), identities.get(name, ""))
         for name, score in values["agents"].items()
     )
-    return Evaluation(dict(values["protocol"]), scores, dict(values.get("machine") or {}))
+    absent = {str(name): str(reason) for name, reason in (values.get("absent") or {}).items()}
+    return Evaluation(dict(values["protocol"]), scores, dict(values.get("machine") or {}), absent)
 
 
 def _score(name: str, values: Mapping[str, Any], episodes: tuple[dict[str, Any], ...], identity: str) -> Score:
-    times = values.get("plan_ms")
+    times, returns = values.get("plan_ms"), values.get("returns")
     timed = times is not None and times.get("p50") is not None and times.get("p95") is not None
     return Score(
         name=name,
@@ -117,6 +119,7 @@ def _score(name: str, values: Mapping[str, Any], episodes: tuple[dict[str, Any],
         plan_ms=(float(times["p50"]), float(times["p95"])) if times is not None and timed else None,
         episodes=episodes,
         identity=identity,
+        returns=Returns(**{end: float(returns[end]) for end in ("mean", "low", "high")}) if returns else None,
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from agents.protocol import Interval, wilson
+from agents.scores import Returns
 from worldmodel.types import ActionSpec
 
 
@@ -47,6 +48,8 @@ class Score:
     """Its rows of the file's episodes, when they were kept."""
     identity: str = ""
     """Hash of what it was made of; empty when it was not kept."""
+    returns: Returns | None = None
+    """Sum of the rewards of an episode; None when it was not kept."""
 
     @property
     def groups(self) -> tuple[GroupScore, ...]:
@@ -67,6 +70,8 @@ class Evaluation:
     """One an agent, in the order of the file."""
     machine: dict[str, Any] = field(default_factory=dict)
     """What the decisions were timed on."""
+    absent: dict[str, str] = field(default_factory=dict)
+    """Floor or ceiling that the world cannot have -> why."""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from agents.report import page, scores, sections
+from agents.report import page, returns, scores, sections
 from agents.report.collect import collect
 from agents.report.health import health
 from agents.report.provenance import provenance
@@ -29,16 +29,23 @@ def write_report(
 
 def render(data: ReportData, max_video_bytes: int) -> str:
     """The page as HTML, in the order in which a person asks: does it work, what does it look like, why, how was it made."""
+    evaluation = data.evaluation
+    if evaluation is not None and evaluation.absent:  # a world of rewards, without an expert
+        head, table = returns.headline(data.title, evaluation), returns.score_table(evaluation)
+        details = returns.evaluation_details(evaluation)
+    else:
+        head, table = scores.headline(data.title, evaluation), scores.score_table(evaluation)
+        details = scores.evaluation_details(evaluation, data.others)
     return page.document(
         f"{data.title}: world model report",
         (
-            f"<header>{scores.headline(data.title, data.evaluation)}</header>",
-            scores.score_table(data.evaluation),
+            f"<header>{head}</header>",
+            table,
             sections.videos(data, max_video_bytes),
             sections.imagination(data),
             sections.planner(data),
             curves_section(data.curves),
-            scores.evaluation_details(data.evaluation, data.others),
+            details,
             health(data),
             sections.prediction(data),
             provenance(data),

@@ -145,7 +145,10 @@ def test_the_demo_goes_through_it_once(
 ) -> None:
     words = ["demo", "--config", str(folders[0]), "--out", str(tmp_path / "run")]
     assert cli.main(words) == 0
-    assert (tmp_path / "run" / RECORDED).exists() and (tmp_path / "run" / "report.html").exists()
+    report = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    for fact in ("2 held\u2011out episodes of somebody/Slide-v0", "No expert: this world has no scripted expert", "return"):
+        assert fact in report, fact
+    assert (tmp_path / "run" / RECORDED).exists()
     assert "fit the heads" not in capsys.readouterr().out
     assert cli.main(words) == 0
     assert capsys.readouterr().out.count("done already") >= 6
