@@ -197,6 +197,8 @@ class ExperimentConfig:
                 f"train.num_frames is {self.train.num_frames}; expected at least {seen + 1}, one more than "
                 f"model.context_length, which is {seen}: a prediction sees so many frames, and training should show them"
             )
+        if self.train.init_encoder == "target" and self.train.init_from is None:
+            raise ConfigError("train.init_encoder is target, and train.init_from is null; name the run whose target it is")
         if self.model.encoder.frozen and self.train.init_from is None:
             raise ConfigError(
                 "model.encoder.frozen is true, and train.init_from is null: nobody has trained that encoder; name a run, or "

@@ -63,6 +63,15 @@ def test_every_planner_can_be_chosen() -> None:
             "heads.max_steps_ahead=5 env.kwargs.max_sweeps=4",
             "x.yaml: heads.max_steps_ahead is 5, which needs 6 frames, but an episode of env.kwargs.max_sweeps 4 has 5",
         ),
+        ("model.context_length=3", "x.yaml: train.num_frames is 3; expected at least 4, one more than model.context_length"),
+        ("model.encoder.frozen=true", "x.yaml: model.encoder.frozen is true, and train.init_from is null"),
+        ("train.init_encoder=target", "x.yaml: train.init_encoder is target, and train.init_from is null"),
+        (
+            "objective.prediction_coef=0 objective.rollout_coef=0 objective.sigreg_coef=0",
+            "command line: objective: every weight is 0: nothing would be learned",
+        ),
+        ("objective.masked.masks=[]", "command line: objective.masked: masks is []"),
+        ("objective.masked.width=20", "command line: objective.masked: width is 20; expected a multiple of 8"),
         ("evaluate.seed=-1", "x.yaml: evaluate.seed is -1; expected a whole number from 0"),
         ("evaluate.agents=[]", "x.yaml: evaluate.agents is empty"),
         ("model.predictor.num_heads=5", "command line: model.predictor: width is 96; expected a multiple of 10"),
@@ -93,6 +102,9 @@ def test_parts_that_just_fit_each_other_are_read(tmp_path: Path) -> None:
     path = tmp_path / "x.yaml"
     path.write_text("")
     load_experiment(path, ("train.num_frames=2", "objective.rollout_coef=0", "env.kwargs.max_sweeps=2"))
+    load_experiment(path, ("model.context_length=2", "train.num_frames=3", "env.kwargs.max_sweeps=2"))
+    pretraining = ("objective.prediction_coef=0", "objective.rollout_coef=0", "objective.masked_coef=1")
+    load_experiment(path, (*pretraining, "model.context_length=3"))  # films know no context
     load_experiment(path, ("train.num_frames=5", "heads.max_steps_ahead=4", "env.kwargs.max_sweeps=4", "data.val_fraction=0"))
     assert strict.build(ExperimentConfig, {"env": {"kwargs": {"max_sweeps": 1}}}).train.num_frames == 3  # to evaluate there
 

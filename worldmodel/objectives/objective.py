@@ -5,13 +5,14 @@ B batch   T time   K tokens a frame   D latent width
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from worldmodel.checks import require_at_least
+from worldmodel.errors import ConfigError
 from worldmodel.jepa import JEPA
 from worldmodel.nn.embodied import embody, per_body
 from worldmodel.objectives.contrastive import InfoNCE, InfoNCEConfig, embedding_of
@@ -80,6 +81,9 @@ class ObjectiveConfig:
         require_at_least(self, 0, "variance_coef", "covariance_coef", "straightening_coef", "contrastive_coef", "masked_coef")
         require_at_least(self, 0, "similarity_coef")
         require_at_least(self, 1, "rollout_steps", "inverse_dynamics_steps")
+
+        if not any(getattr(self, each.name) for each in fields(self) if each.name.endswith("_coef")):
+            raise ConfigError("every weight is 0: nothing would be learned; set one, such as prediction_coef")
 
     @property
     def predicts(self) -> bool:
