@@ -40,7 +40,7 @@ class EvalConfig:
     num_objects: int | None = None
     """Objects on the table; None leaves it to the environment's configuration."""
     budget: int | None = None
-    """Decisions an episode may take; None leaves it to the environment's configuration."""
+    """Actions an episode may take; None leaves it to the environment's configuration."""
 
     ENV_KEYS: ClassVar[dict[str, str]] = {"num_objects": "num_objects", "max_sweeps": "budget"}
     """Keyword argument of the environment -> setting here that decides it, unless that is None."""
@@ -165,15 +165,17 @@ def play_episode(
     observation, info = env.reset(seed=start)
     num_objects = int(_fact(info, "num_objects"))
     plan_ms: list[float] = []
-    total_reward, over = 0.0, False
+    num_actions, total_reward, over = 0, 0.0, False
     while not over:
         batched = {key: np.asarray(value)[None] for key, value in observation.items()}
-        begun = time.perf_counter()
+        plan, begun = getattr(agent, "last_plan", None), time.perf_counter()
         action = agent.act(batched, [env])[0]
-        plan_ms.append(1000 * (time.perf_counter() - begun))
+        taken = time.perf_counter() - begun
+        if getattr(agent, "last_plan", True) is not plan:  # else it was one more action of a block that is planned
+            plan_ms.append(1000 * taken)
         observation, reward, terminated, truncated, info = env.step(action)
-        total_reward += float(reward)
-        over = terminated or truncated or len(plan_ms) == budget
+        num_actions, total_reward = num_actions + 1, total_reward + float(reward)
+        over = terminated or truncated or num_actions == budget
     return EpisodeResult(
         agent=name,
         episode=episode,
@@ -182,7 +184,7 @@ def play_episode(
         num_objects=num_objects,
         num_cleared=int(_fact(info, "num_cleared")),
         num_dropped=int(_fact(info, "num_dropped")),
-        num_actions=len(plan_ms),
+        num_actions=num_actions,
         plan_ms=tuple(plan_ms),
         total_reward=total_reward,
     )

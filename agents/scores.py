@@ -40,7 +40,7 @@ class EpisodeResult:
     num_dropped: int
     """Objects on the floor at the end."""
     num_actions: int
-    """Decisions taken."""
+    """Actions done; an agent that plans blocks of them has decided less often."""
     plan_ms: tuple[float, ...]
     """Duration of each decision [ms], one robot at a time."""
     total_reward: float | None = None

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 
+import gymnasium
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+from agents.baselines import RandomAgent
+from agents.evaluate import play_episode
 from agents.mpc import MPCAgent
 from agents.planners import ElitesConfig, build_planner
 from tests.fakes import Integrator, SquaredDistance, action_spec
@@ -17,6 +20,7 @@ from worldmodel.framing import blocked
 
 CONFIG = ElitesConfig(horizon=2, num_samples=(64, 32), num_elites=4)
 BLOCK = 3
+FACTS = {"success": False, "num_objects": 1, "num_cleared": 0, "num_dropped": 0}
 
 
 class BlockIntegrator(Integrator):
@@ -111,3 +115,18 @@ def test_pictures_are_prepared_before_the_model_sees_them() -> None:
     agent, _ = planning((2.0, -2.0), prepare=lambda frames: {"state": frames["state"][:, :2]})
     agent.reset([0])
     assert agent.act({"state": np.zeros((1, 5), np.float32)}).shape == (1, 2)
+
+
+def test_only_decisions_are_timed_and_every_action_counts() -> None:
+    class Still(gymnasium.Env):
+        def reset(self, *, seed: int | None = None, options: dict | None = None):
+            return {"state": np.zeros(2, np.float32)}, FACTS
+
+        def step(self, action: np.ndarray):
+            return {"state": np.zeros(2, np.float32)}, 1.0, False, False, FACTS
+
+    agent, model = planning((0.0, 0.0))
+    result = play_episode(Still(), agent, 5, budget=7)
+    assert (result.num_actions, result.total_reward, model.num_looks, len(result.plan_ms)) == (7, 7.0, 3, 3)
+    result = play_episode(Still(), RandomAgent(action_spec()), 5, budget=7)
+    assert (result.num_actions, len(result.plan_ms)) == (7, 7)  # one that does not plan decides on every action
