@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
+import signal
 import struct
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from agents import cli, stages
+from agents import cli, stages, strict
 from agents.console import Screen
 from agents.evaluate import EvalConfig
 from agents.experiment import EnvConfig
 from agents.protocol import wilson
 from agents.record import RecordConfig, record
 from agents.sweep import command, table
-from agents.sweep.space import load_sweep, trials_of
+from agents.sweep.space import Trial, load_sweep, trials_of
 from agents.sweep.trial import Result, run_trial
+from tests.agents.sweep import killed_sweep
 from tests.fakes import LineWorld
+from worldmodel.data import Dataset
 from worldmodel.errors import ConfigError, WorldModelError
 from worldmodel.train.logging import read_metrics
+from worldmodel.train.state import load_state
 from worldmodel.train.trainer import Trainer
 
+ROOT = Path(__file__).parents[3]
 BASE = """
 env: {kwargs: {num_objects: 2, max_sweeps: 4}}
 data: {val_fraction: 0.25}
@@ -62,6 +70,24 @@ def file(tmp_path: Path) -> Path:
     path = tmp_path / "regulariser.yaml"
     path.write_text(SWEEP.replace("BASE", str(tmp_path / "base.yaml")))
     return path
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Trials that run in no time, and as what they are called: what is tested is what is done with them."""
+    ran: list[str] = []
+
+    def result_of(trial: Trial, data: Path, folder: Path, *_: Any) -> Result:
+        ran.append(trial.name)
+        strict.dump(trial.experiment, folder / "config.yaml")
+        plain = results(trial.group, trial.experiment.train.seed, 4, 1.0)
+        fingerprint = Dataset.open(data).fingerprint
+        result = dataclasses.replace(plain, name=trial.name, parameters=trial.parameters, dataset=fingerprint)
+        result.save(folder)
+        return result
+
+    monkeypatch.setattr(command, "run_trial", result_of)
+    return ran
 
 
 def swept(file: Path, data: Path, *words: str) -> str:
@@ -113,19 +139,36 @@ def test_a_stopped_sweep_goes_on_and_ends_like_one_that_was_not(
     assert all(line in said for line in ("sigreg_coef0.05", "table: "))
 
 
-def test_finished_trials_are_not_run_again_and_one_can_be_asked_for(
-    file: Path, data: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_killed_sweep_ends_on_the_same_bits(file: Path, data: Path) -> None:
+    base = file.parent / "base.yaml"
+    base.write_text(base.read_text().replace("num_steps: 6", "num_steps: 6, save_every_seconds: 0"))
+    program = [sys.executable, "-m", "tests.agents.sweep.killed_sweep", str(file), str(data)]
+    done = subprocess.run([*program, str(file.parent / "killed" / "out")], cwd=ROOT, capture_output=True, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+    (unfinished,) = (path.parent for path in file.parent.glob("killed/out/*/training") if not _whole(path.parent))
+    state = load_state(unfinished)
+    assert state is not None and state.step == killed_sweep.UPDATE - 1
+    for place in ("killed", "straight"):  # apart, so that neither takes over what the other has run
+        assert command.run(file, data, file.parent / place / "out", killed_sweep.WORDS, make_env, Screen(io.StringIO())) == 0
+    weights = [(file.parent / p / "out" / unfinished.name / "model.safetensors").read_bytes() for p in ("killed", "straight")]
+    assert weights[0] == weights[1]
+
+
+def _whole(folder: Path) -> bool:
+    return (folder / "result.json").exists()
+
+
+def test_finished_trials_are_not_run_again_and_one_can_be_asked_for(file: Path, data: Path, quick: list[str]) -> None:
     said = swept(file, data, "train.seed=0", "objective.sigreg_coef=0.0")
     assert "1 trials, 0 finished already" in said
     found = json.loads((file.parent / "out" / "results.json").read_text())
     assert len(found["runs"]) == 1 and len(found["missing"]) == 3 and set(found["missing"].values()) == {"not finished"}
-    monkeypatch.setattr(command, "run_trial", None)
     assert "1 trials, 1 finished already" in swept(file, data, "train.seed=0", "objective.sigreg_coef=0.0")
+    assert len(quick) == 1
     assert "Missing: " in (file.parent / "out" / "results.md").read_text()
 
 
-def test_other_settings_in_the_same_folder_are_refused(file: Path, data: Path) -> None:
+def test_other_settings_in_the_same_folder_are_refused(file: Path, data: Path, quick: list[str]) -> None:
     swept(file, data, "train.seed=0", "objective.sigreg_coef=0.0")
     base = file.parent / "base.yaml"
     base.write_text(base.read_text().replace("num_steps: 6", "num_steps: 8"))
@@ -133,34 +176,30 @@ def test_other_settings_in_the_same_folder_are_refused(file: Path, data: Path) -
         swept(file, data)
 
 
-def test_an_experiment_that_a_neighbouring_sweep_has_run_is_taken_over(
-    file: Path, data: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_experiment_that_a_neighbouring_sweep_has_run_is_taken_over(file: Path, data: Path, quick: list[str]) -> None:
     swept(file, data, "train.seed=0", "objective.sigreg_coef=0.05")
     other = file.parent / "rollout.yaml"
     base = str(file.parent / "base.yaml")
     text = "method: grid\nparameters:\n  config: {value: BASE}\n  objective.rollout_steps: {values: [2, 1]}\n"
     other.write_text(text.replace("BASE", base))
-    ran = []
-
-    def counted(trial, *given):
-        ran.append(trial.name)
-        return run_trial(trial, *given)
-
-    monkeypatch.setattr(command, "run_trial", counted)
+    quick.clear()
     out = file.parent / "other"
     assert command.run(other, data, out, (), make_env, Screen(io.StringIO())) == 0
-    assert [name[:14] for name in ran] == ["rollout_steps1"]
+    assert [name[:14] for name in quick] == ["rollout_steps1"]
     two, one = json.loads((out / "results.json").read_text())["runs"]
     assert two["name"].startswith("rollout_steps2") and two["parameters"]["objective.rollout_steps"] == 2
     assert two["cpu_seconds"] and one["group"] == "rollout_steps1"
 
 
-def test_a_failed_trial_is_told_and_the_others_run(file: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def failing(trial, *given):
+def test_a_failed_trial_is_told_and_the_others_run(
+    file: Path, data: Path, quick: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = command.run_trial
+
+    def failing(trial: Trial, *given: Any) -> Result:
         if trial.experiment.train.seed == 1:
             raise WorldModelError("it burns")
-        return run_trial(trial, *given)
+        return run(trial, *given)
 
     monkeypatch.setattr(command, "run_trial", failing)
     with pytest.raises(ConfigError, match=r"2 of 4 trials failed; sigreg_coef0\.05-seed1-\w+: it burns"):
@@ -227,3 +266,15 @@ def test_rows_are_means_and_pooled_rates() -> None:
     assert one.success == wilson(12, 20) and one.cpu_seconds == {"train": 2.5}
     assert other.metrics["loss"] is None and other.success == wilson(10, 10)
     assert EvalConfig().seed == 0
+
+
+def test_the_tables_of_several_sweeps_are_gathered(file: Path, data: Path, quick: list[str]) -> None:
+    from benchmarks.ablations import gathered
+
+    swept(file, data, "train.seed=0", "objective.sigreg_coef=0.0")
+    found = gathered(file.parent)
+    assert set(found["sweeps"]) == {"out"} and len(found["hardware"]) == len(found["commits"]) == 1
+    (run,) = found["sweeps"]["out"]["runs"]
+    assert "machine" not in run and run["successes"]["expert"] == 10 and len(found["sweeps"]["out"]["missing"]) == 3
+    with pytest.raises(ValueError, match="no finished run of any sweep"):
+        gathered(data)
