@@ -16,7 +16,7 @@ from envs.tools import Paddle, Tool, add_servo
 CAPSULE, BOX, CYLINDER = mujoco.mjtGeom.mjGEOM_CAPSULE, mujoco.mjtGeom.mjGEOM_BOX, mujoco.mjtGeom.mjGEOM_CYLINDER
 WHITE, DARK = [0.92, 0.92, 0.93, 1], [0.22, 0.23, 0.25, 1]
 
-REACH_MARGIN = 0.002
+REACH_MARGIN = 0.01
 """How far from straight the arm keeps its elbow [m]."""
 MIN_RADIUS = 0.22
 """Nearest that the arm works to the axis of its base [m]."""
@@ -89,6 +89,8 @@ class Arm:
     def __init__(self, tool: Tool | None = None) -> None:
         self.tool = tool or Paddle()
         self.handle = type(self).handle + self.tool.reach
+        gain = np.array([1.0, 1.0, 1.0, 1.0] + [self.tool.wrist_gain] * 3)
+        self.stiffness, self.damping = type(self).stiffness * gain, type(self).damping * gain
         # Just outside the overhead camera's cone, and as few joint seconds from the ends of most sweeps as can be.
         self.home = self.inverse(np.array([[-0.22, 0.12, 0.50, 0.0]]))[0]
 

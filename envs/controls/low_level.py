@@ -20,6 +20,8 @@ MAX_FORCE = 40.0
 """A tool that feels more stops where it is until the next action [N]."""
 START = np.array([-0.12, 0.0, 0.20, 0.0])
 """Where the tool is when an episode begins: x, y, z [m] and yaw [rad]."""
+MAX_SHARE = 0.6
+"""Of the fastest that each joint may turn."""
 MAX_LEAD = 0.06
 """Furthest that the commanded pose runs ahead of the tool [m]."""
 
@@ -41,6 +43,8 @@ class LowLevelControl(Control):
         self.period = TICKS_PER_ACTION * self.motion.tick
         self.joints = self.start
         """(J,) commanded joint positions."""
+        self.velocity = self.motion.rest
+        """(J,) commanded joint velocities."""
         self.force_stops = 0
 
     @property
@@ -57,6 +61,7 @@ class LowLevelControl(Control):
         """See `Control.begin`."""
         super().begin()
         self.joints = self.world.data.qpos[self.motion.qpos].copy()
+        self.velocity = self.motion.rest
         self.force_stops = 0
 
     @abstractmethod
@@ -73,20 +78,39 @@ class LowLevelControl(Control):
         data, motion, robot = self.world.data, self.motion, self.world.robot
         data.ctrl[motion.grip] = (action[-1] + 1) / 2 * robot.tool.max_opening
         wanted = self.command(action)
-        fastest = float((np.abs(wanted - self.joints) / (robot.max_velocity * self.period)).max())
-        velocity = (wanted - self.joints) / (self.period * max(fastest, 1.0))
-        touch, peak = data.sensordata[motion.touch :], 0.0
-        for _ in range(TICKS_PER_ACTION):
-            self.joints = self.joints + velocity * motion.tick
-            motion.command(data, self.joints + motion.lead * velocity, motion.rest)
+        fastest = float((np.abs(wanted - self.joints) / (MAX_SHARE * robot.max_velocity * self.period)).max())
+        end = (wanted - self.joints) / (self.period * max(fastest, 1.0))
+        path, rate, acceleration = self._blend(end)
+        touch, peak, stopped = data.sensordata[motion.touch :], 0.0, False
+        for tick in range(TICKS_PER_ACTION):
+            if stopped:
+                motion.command(data, self.joints, motion.rest)
+            else:
+                motion.command(data, path[tick] + motion.lead * rate[tick], acceleration[tick])
             yield Stage.SERVO
             peak = max(peak, robot.tool.felt(touch))
-            if peak > MAX_FORCE and velocity.any():
+            if peak > MAX_FORCE and not stopped:
+                stopped, end = True, motion.rest
                 self.force_stops += 1
-                velocity = np.zeros_like(velocity)
                 self.joints = data.qpos[motion.qpos].copy()
+        if not stopped:
+            self.joints = path[-1]
+        self.velocity = end
         info = {"grasped": motion.holds(data), "force_stops": self.force_stops}
         return Outcome(peak, self.period, info)
+
+    def _blend(self, end: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Positions, velocities and accelerations (ticks, J) from the present command to one with a mean velocity `end` (J,).
+
+        A cubic that begins with the last action's velocity and ends with this one's: nothing for the servos to jump after.
+        """
+        share = np.arange(1, TICKS_PER_ACTION + 1)[:, None] / TICKS_PER_ACTION
+        begin, way = self.velocity * self.period, end * self.period
+        # Hermite form with ends 0 and way, slopes begin and way: cubic * s^3 + square * s^2 + begin * s
+        cubic, square = begin - way, 2 * way - 2 * begin
+        path = self.joints + share * (begin + share * (square + share * cubic))
+        rate = (begin + share * (2 * square + share * 3 * cubic)) / self.period
+        return path, rate, (2 * square + share * 6 * cubic) / self.period**2
 
     def still(self) -> np.ndarray:
         """See `Control.still`: the fingers as they are when an episode begins, wide open."""
