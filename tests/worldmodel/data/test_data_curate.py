@@ -84,7 +84,7 @@ def test_measures_are_kept_until_the_dataset_changes(root: Path, dataset: Datase
 
     first = measure_quality(dataset, progress=Listener())
     assert told == [(k, 10) for k in range(1, 11)]
-    monkeypatch.setattr("worldmodel.data.curation.quality._episodes", None)  # a second measurement would fail
+    monkeypatch.setattr("worldmodel.data.curation.quality.pass_over", None)  # a second measurement would fail
     again = measure_quality(Dataset.open(root).select([3, 1]))
     for name, values in first.measures.items():
         np.testing.assert_array_equal(again.measures[name], values)
@@ -177,3 +177,28 @@ def test_a_view_never_writes_over_something_else(root: Path, dataset: Dataset, t
     write_view(tmp_path / "v.json", root, dataset.fingerprint, [1], "a")
     write_view(tmp_path / "v.json", root, dataset.fingerprint, [2], "b")
     assert read_view(tmp_path / "v.json").episodes == (2,)
+
+
+@pytest.mark.parametrize(
+    ("where", "fits"),
+    [
+        ("last_done", lambda e: e.labels["done"][-1]),
+        ("first_status_3 == 2", lambda e: e.labels["status"][0, 3] == 2),
+        ("max_position_4_1 < 1.5", lambda e: e.labels["position"][:, 4, 1].max() < 1.5),
+        ("min_position > -3 and task ~ 'table'", lambda e: e.labels["position"].min() > -3 and "table" in e.instruction),
+    ],
+)
+def test_labels_can_be_asked_for(dataset: Dataset, where: str, fits):
+    some = dataset.select([8, 1, 3, 5, 2, 6])  # of a view too, in its own order
+    expected = [place for place, k in enumerate((8, 1, 3, 5, 2, 6)) if fits(make_episode(k))]
+    assert 0 < len(expected) <= 6
+    assert choose(some, Expression(where)).tolist() == expected
+
+
+def test_a_label_that_is_not_there_is_named(dataset: Dataset):
+    with pytest.raises(ConfigError, match="asks for 'last_statu_0'; did you mean 'last_status_0'"):
+        choose(dataset, Expression("last_statu_0 == 1"))
+    with pytest.raises(
+        ConfigError, match=r"asks for 'zzz'; expected one of .*max_ of a label \(status, position, done\)"
+    ):
+        choose(dataset, Expression("zzz"))

@@ -7,6 +7,7 @@ import json
 import numpy as np
 
 from worldmodel.data.curation.expression import Expression, Value
+from worldmodel.data.curation.labels import label_values, measure_labels
 from worldmodel.data.curation.quality import VALUE_NAMES, QualityConfig, measure_quality
 from worldmodel.data.dataset import Dataset
 from worldmodel.data.format.episodes_table import EpisodeRow
@@ -45,11 +46,13 @@ def choose(
         DataError: no episode fits, or the dataset is damaged.
     """
     factors = {name for row in ds.episodes for name in _factors(row)}
-    expression.require_known([*NAMES, *sorted(factors), *VALUE_NAMES])
+    of_labels = f", first_, last_, min_ or max_ of a label ({', '.join(ds.label_names)})" if ds.label_names else ""
+    expression.require_known([*NAMES, *sorted(factors), *VALUE_NAMES], label_values(ds), of_labels)
+    labels = measure_labels(ds, expression.names, progress)
     quality = measure_quality(ds, config, progress=progress) if expression.names & set(VALUE_NAMES) else None
     chosen = []
     for place, (row, index) in enumerate(zip(ds.episodes, ds.indices.tolist(), strict=True)):
-        values = _factors(row) | _known(row, index)
+        values = labels[place] | _factors(row) | _known(row, index)
         if quality is not None:
             values |= quality.values(index)
         if expression.holds(values):

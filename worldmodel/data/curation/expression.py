@@ -77,12 +77,12 @@ class Expression:
         """The names that it asks for; `return` and `task` are other words for `total_reward` and `instruction`."""
         return frozenset(_name(node) for node in ast.walk(self._tree) if isinstance(node, ast.Name))
 
-    def require_known(self, available: Collection[str]) -> None:
-        """Raise ConfigError when a name is not among the available ones."""
-        for name in sorted(self.names - set(available)):
-            nearest = difflib.get_close_matches(name, [*available, *ALIASES], n=1)
+    def require_known(self, available: Collection[str], more: Collection[str] = (), more_in_words: str = "") -> None:
+        """Raise ConfigError when a name is neither among the available ones nor among `more`, which are too many to list."""
+        for name in sorted(self.names - set(available) - set(more)):
+            nearest = difflib.get_close_matches(name, [*available, *ALIASES, *more], n=1)
             hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
-            known = ", ".join(sorted([*available, *ALIASES]))
+            known = ", ".join(sorted([*available, *ALIASES])) + more_in_words
             raise ConfigError(f"the condition {self.text!r} asks for {name!r}{hint or '; expected one of ' + known}")
 
     def holds(self, values: Mapping[str, Value]) -> bool:

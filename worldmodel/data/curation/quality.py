@@ -6,7 +6,6 @@ under its fingerprint, derived and safe to delete; `QualityConfig` says from whi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from worldmodel.data.curation.passing import pass_over
 from worldmodel.data.curation.quality_measures import SCHEMA, Measurer
 from worldmodel.data.dataset import Dataset
 from worldmodel.data.format.features import sensor_columns
@@ -111,9 +111,9 @@ def measure_quality(
         return known
     whole = ds.whole
     measurer = Measurer(whole.spec)
-    for done, (row, arrays) in enumerate(_episodes(whole), start=1):
-        measurer.add(row, arrays)
-        (progress or NoProgress()).update(done, whole.num_episodes)
+    for number, arrays in pass_over(whole, sensor_columns(whole.spec) | {"action": "action"}):
+        measurer.add(number, arrays)
+        (progress or NoProgress()).update(number + 1, whole.num_episodes, measuring="quality")
     metadata = {_VERSION_KEY: SCHEMA_VERSION, _FINGERPRINT_KEY: whole.fingerprint.encode()}
     table = pa.Table.from_pydict(measurer.finish(), SCHEMA).replace_schema_metadata(metadata)
     publish(quality_path(ds, directory), lambda path: pq.write_table(table, path))
@@ -134,24 +134,6 @@ def known_quality(ds: Dataset, config: QualityConfig | None = None, directory: P
     if (metadata.get(_VERSION_KEY), metadata.get(_FINGERPRINT_KEY), len(table)) != expected:
         return None
     return Quality(table, config)
-
-
-def _episodes(ds: Dataset) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
-    """(number, sensor key or `action` -> (T + 1, ...) values) of every episode, in one pass over the files."""
-    columns = sensor_columns(ds.spec) | {"action": "action"}
-    batches = ds.frames(list(columns.values()), batch_size=256)
-    rest: dict[str, list[np.ndarray]] = {key: [] for key in columns}
-    have = 0
-    for number, row in enumerate(ds.episodes):
-        while have < row.length:
-            _, values = next(batches)
-            for key, column in columns.items():
-                rest[key].append(values[column])
-            have += len(values["action"])
-        joined = {key: np.concatenate(parts) if len(parts) > 1 else parts[0] for key, parts in rest.items()}
-        yield number, {key: values[: row.length] for key, values in joined.items()}
-        rest = {key: [values[row.length :]] for key, values in joined.items()}
-        have -= row.length
 
 
 def _standing_still(constant: list[list[str]], still_share: float) -> np.ndarray:
