@@ -15,6 +15,8 @@ import numpy as np
 from gymnasium.error import InvalidAction
 from gymnasium.spaces import Box, Dict
 
+from envs.classics.ahead import walked_ahead
+from envs.classics.describing import described
 from envs.classics.task import Task
 from envs.rendering import Camera, FilmCamera
 from envs.tasks.base import Status
@@ -28,6 +30,7 @@ class ClassicEnv(Task, gym.Env[dict[str, np.ndarray], np.ndarray]):
     Action (A,) in [-1, 1]. Observation: `pixels` uint8 (image_size, image_size, 3), `proprio` (P,), `state` (S,) privileged.
     Reward 1 on the step that reaches the goal, else 0. Terminated at the goal, truncated after `max_steps`.
 
+    With `goal_steps` the goal is the state that a random half of the expert's actions and of aimed ones reach in so many steps.
     `reset(options=...)`: `state` and `goal_state` (S,) set the start and the goal instead of drawing them; `goal` True starts
     in the goal state, which shows what the seed's goal looks like. Starts that are solved already are redrawn.
 
@@ -39,7 +42,14 @@ class ClassicEnv(Task, gym.Env[dict[str, np.ndarray], np.ndarray]):
     metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 10}
 
     def __init__(
-        self, spec: mujoco.MjSpec, *, image_size: int, max_steps: int, film_every: int = 0, render_mode: str | None = None
+        self,
+        spec: mujoco.MjSpec,
+        *,
+        image_size: int,
+        max_steps: int,
+        goal_steps: int = 0,
+        film_every: int = 0,
+        render_mode: str | None = None,
     ) -> None:
         """Compile the scene, which needs the cameras `overhead` and `film`. ValueError names a wrong argument."""
         if render_mode not in (None, "rgb_array"):
@@ -48,9 +58,11 @@ class ClassicEnv(Task, gym.Env[dict[str, np.ndarray], np.ndarray]):
             raise ValueError(f"image_size must be a whole number in 8..480, got {image_size!r}")
         if not isinstance(max_steps, int) or max_steps < 1:
             raise ValueError(f"max_steps must be a whole number of at least 1, got {max_steps!r}")
-        if not isinstance(film_every, int) or film_every < 0:
-            raise ValueError(f"film_every must be a whole number of at least 0, got {film_every!r}")
+        for name, number in (("film_every", film_every), ("goal_steps", goal_steps)):
+            if not isinstance(number, int) or number < 0:
+                raise ValueError(f"{name} must be a whole number of at least 0, got {number!r}")
         self.image_size, self.max_steps, self.film_every, self.render_mode = image_size, max_steps, film_every, render_mode
+        self.goal_steps = goal_steps
         self.model = spec.compile()
         self.data, self._other = mujoco.MjData(self.model), mujoco.MjData(self.model)
         self.camera, self.film_camera = Camera(self.model, "overhead", image_size), FilmCamera(self.model)
@@ -150,30 +162,18 @@ class ClassicEnv(Task, gym.Env[dict[str, np.ndarray], np.ndarray]):
 
     def description(self, action: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
         """The part of a manifest that the environment answers for; `kwargs` are the task's own arguments."""
-        size, unit = self.image_size, [1.0] * len(self.action_names)
-        vectors = {"proprio": self.proprio_names, "state": self.state_names}
-        sensors: dict[str, dict[str, Any]] = {
-            key: {"shape": [len(names)], "dtype": "float32", "kind": "vector", "names": list(names)}
-            for key, names in vectors.items()
-        }
-        sensors["state"]["privileged"] = True
-        picture = {"shape": [size, size, 3], "dtype": "uint8", "kind": "image", "camera": "overhead"}
-        return {
-            "env_id": self.env_id,
-            "env_kwargs": {**kwargs, "image_size": size, "max_steps": self.max_steps},
-            "sensors": {"pixels": picture, **sensors},
-            "action": {"names": list(self.action_names), "low": [-u for u in unit], "high": unit, **action},
-            "control_mode": self.control_mode,
-            "robot": self.robot,
-            "renderer": self.camera.renderer_name,
-        }
+        common = {"image_size": self.image_size, "max_steps": self.max_steps, "goal_steps": self.goal_steps}
+        return described(self, self.image_size, self.camera.renderer_name, action, {**kwargs, **common})
 
     def _draw(self, options: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
         while True:
             start = options.get("state")
             start = self.draw_start(self.np_random) if start is None else self._checked(start)
             goal = options.get("goal_state")
-            goal = self.draw_goal(start, self.np_random) if goal is None else self._checked(goal)
+            if goal is None:
+                goal = self.draw_goal(start, self.np_random)
+                goal = walked_ahead(self, start, goal, self.goal_steps, self.np_random) if self.goal_steps else goal
+            goal = self._checked(goal)
             given = "state" in options and "goal_state" in options
             if given or not self.reached(start, goal):
                 return start, goal

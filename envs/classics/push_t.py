@@ -68,6 +68,7 @@ class PushTEnv(ClassicEnv):
         success: str = "pose",
         image_size: int = 64,
         max_steps: int = 300,
+        goal_steps: int = 0,
         film_every: int = 0,
         render_mode: str | None = None,
     ) -> None:
@@ -79,7 +80,12 @@ class PushTEnv(ClassicEnv):
         self.control_mode, self.rule = control, success
         self.action_names = ("dx", "dy") if control == "relative" else ("x", "y")
         super().__init__(
-            build_spec(), image_size=image_size, max_steps=max_steps, film_every=film_every, render_mode=render_mode
+            build_spec(),
+            image_size=image_size,
+            max_steps=max_steps,
+            goal_steps=goal_steps,
+            film_every=film_every,
+            render_mode=render_mode,
         )
         self.pusher = Pusher()
 

@@ -62,6 +62,7 @@ class ReacherEnv(ClassicEnv):
         action_repeat: int = 2,
         image_size: int = 64,
         max_steps: int = 100,
+        goal_steps: int = 0,
         film_every: int = 0,
         render_mode: str | None = None,
     ) -> None:
@@ -73,7 +74,7 @@ class ReacherEnv(ClassicEnv):
         self.task, self.action_repeat = task, action_repeat
         super().__init__(
             build_spec(TARGETS.get(task)),
-            image_size=image_size, max_steps=max_steps, film_every=film_every, render_mode=render_mode,
+            image_size=image_size, max_steps=max_steps, goal_steps=goal_steps, film_every=film_every, render_mode=render_mode,
         )  # fmt: skip
 
     @property

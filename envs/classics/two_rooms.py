@@ -62,6 +62,7 @@ class TwoRoomsEnv(ClassicEnv):
         layout: str = "fixed",
         image_size: int = 64,
         max_steps: int = 100,
+        goal_steps: int = 0,
         film_every: int = 0,
         render_mode: str | None = None,
     ) -> None:
@@ -70,7 +71,12 @@ class TwoRoomsEnv(ClassicEnv):
             raise ValueError(f"unknown layout {layout!r}; available: {', '.join(LAYOUTS)}")
         self.layout = layout
         super().__init__(
-            build_spec(), image_size=image_size, max_steps=max_steps, film_every=film_every, render_mode=render_mode
+            build_spec(),
+            image_size=image_size,
+            max_steps=max_steps,
+            goal_steps=goal_steps,
+            film_every=film_every,
+            render_mode=render_mode,
         )
 
     def draw_start(self, rng: np.random.Generator) -> np.ndarray:

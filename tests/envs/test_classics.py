@@ -164,6 +164,29 @@ def test_a_goal_ahead_on_a_recorded_trajectory_is_reached_by_the_recorded_action
         goal_ahead(states, start=0)
 
 
+@pytest.mark.parametrize(("name", "kwargs"), VARIANTS, ids=NAMES)
+def test_a_goal_some_steps_ahead_is_reached_in_about_as_many(name: str, kwargs: dict[str, Any]) -> None:
+    world = make(name, kwargs, goal_steps=12, image_size=8)
+    far = make(name, kwargs, image_size=8)
+    steps = []
+    for seed in range(4):
+        _, info = world.reset(seed=seed)
+        _, other = far.reset(seed=seed)
+        if "coverage" not in kwargs.values():  # where so few steps often change nothing, and another start is drawn
+            np.testing.assert_array_equal(world.state(), far.state())
+        assert not info["success"] and not np.array_equal(info["goal_state"], other["goal_state"])
+        np.testing.assert_array_equal(info["goal_state"], world.reset(seed=seed)[1]["goal_state"])
+        rng, over, count = np.random.default_rng(seed), False, 0
+        while not over:
+            *_, terminated, truncated, info = world.step(world.expert_action(rng))
+            over, count = terminated or truncated, count + 1
+        steps.append(count if info["success"] else world.max_steps)
+    assert np.median(steps) < world.max_steps / 2
+    assert world.describe()["env_kwargs"]["goal_steps"] == 12
+    world.close()
+    far.close()
+
+
 def test_success_is_computed_for_many_states_at_once(env: ClassicEnv) -> None:
     states = np.stack([frame["state"] for frame in play(env, 1)])
     together = env.goal_distance(states[:, None], states[None, ::3])
@@ -207,7 +230,9 @@ def test_wrong_options_states_and_actions_are_refused(env: ClassicEnv) -> None:
 
 @pytest.mark.parametrize("name", envs.CLASSICS)
 @pytest.mark.parametrize(
-    "kwargs", [{"image_size": 4}, {"render_mode": "human"}, {"max_steps": 0}, {"film_every": -1}], ids=lambda k: next(iter(k))
+    "kwargs",
+    [{"image_size": 4}, {"render_mode": "human"}, {"max_steps": 0}, {"film_every": -1}, {"goal_steps": -1}],
+    ids=lambda k: next(iter(k)),
 )
 def test_a_wrong_argument_is_named(name: str, kwargs: dict[str, Any]) -> None:
     create = load_env_creator(envs.CLASSICS[name])  # gym.make has its own opinion of human rendering
