@@ -1,10 +1,11 @@
 """How often scripted experts and random actions solve each task, in each control mode, and how fast that runs.
 
-    python -m benchmarks.experts --task pick --control ee_delta [--robot arm] [--episodes 200] [--random 50] [--first-seed 0]
-        [--json benchmarks/results/experts.json]
+    python -m benchmarks.experts --task pick --control ee_delta [--policy expert] [--robot arm]
+        [--episodes 200] [--first-seed 0] [--json benchmarks/results/experts.json]
 
-Each pair of task, control mode and robot is a row of the JSON file, replaced when it is measured again. Seeds of episodes count
-up from `--first-seed`; frames a second include the expert, physics and an observation of 64 px, on one core.
+Each of task, control mode, robot and policy is a row of the JSON file. Episodes whose seeds follow on those of the row are
+added to it, so that it can be measured in pieces; others replace it. Frames a second include policy, physics and an observation
+of 64 px, in one process.
 """
 
 from __future__ import annotations
@@ -27,22 +28,24 @@ from envs.tasks import TASKS
 
 Z95 = 1.959964
 """Two-sided 95 % quantile of the normal distribution."""
+KEY = ("task", "control", "robot", "policy")
 
 
 def wilson(successes: int, num: int) -> tuple[float, float]:
     """The Wilson 95 % interval of a success rate (Wilson 1927)."""
     rate, scale = successes / num, 1 + Z95**2 / num
     middle = (rate + Z95**2 / (2 * num)) / scale
-    half = Z95 * np.sqrt(rate * (1 - rate) / num + Z95**2 / (4 * num**2)) / scale
-    return max(0.0, float(middle - half)), min(1.0, float(middle + half))
+    half = Z95 * float(np.sqrt(rate * (1 - rate) / num + Z95**2 / (4 * num**2))) / scale
+    return round(max(0.0, middle - half), 4), round(min(1.0, middle + half), 4)
 
 
-def play(env: TabletopEnv, policy: str, num_episodes: int, first_seed: int, verbose: bool = False) -> dict[str, Any]:
-    """Success, steps and rates of one policy, `expert` or `random`, over episodes of consecutive seeds."""
-    rng = np.random.default_rng(first_seed)
-    env.action_space.seed(first_seed)
-    steps, forces, failed, dropped, violations, seconds = [], [], [], 0, 0, 0.0
-    for seed in range(first_seed, first_seed + num_episodes):
+def play(env: TabletopEnv, policy: str, seeds: range) -> dict[str, Any]:
+    """What a policy, `expert` or `random`, comes to in the episodes of some seeds: a value for each of them."""
+    episodes: dict[str, Any] = {"won": [], "steps": [], "peak_force_n": [], "dropped": [], "violations": []}
+    seconds = 0.0
+    for seed in seeds:
+        rng = np.random.default_rng(seed)
+        env.action_space.seed(seed)
         _, info = env.reset(seed=seed)
         over, peak = bool(info["success"]), 0.0
         while not over:
@@ -51,27 +54,50 @@ def play(env: TabletopEnv, policy: str, num_episodes: int, first_seed: int, verb
             _, _, terminated, truncated, info = env.step(action)
             seconds += time.perf_counter() - began
             peak, over = max(peak, info["peak_force"]), terminated or truncated
-        steps.append(env.steps)
-        forces.append(peak)
-        dropped += info["num_dropped"]
-        violations += info["workspace_violations"]
-        if not info["success"]:
-            failed.append(seed)
-            if verbose:
-                print(f"seed {seed}: {env.steps} steps, {info['num_dropped']} dropped, {info['objects']}", flush=True)
-    wins = num_episodes - len(failed)
+        values = (int(info["success"]), env.steps, round(peak, 1), info["num_dropped"], info["workspace_violations"])
+        for kept, value in zip(episodes.values(), values, strict=True):
+            kept.append(value)
+    return episodes | {"seconds": seconds}
+
+
+def summary(row: dict[str, Any]) -> dict[str, Any]:
+    """What the table shows of a row."""
+    num, wins = len(row["won"]), sum(row["won"])
     return {
-        "episodes": num_episodes,
-        "success": wins / num_episodes,
-        "wilson95": wilson(wins, num_episodes),
-        "steps_p50": statistics.median(steps),
-        "steps_max": max(steps),
-        "peak_force_p50_n": round(statistics.median(forces), 1),
-        "dropped_objects": dropped,
-        "workspace_violations": violations,
-        "frames_per_s": round(sum(steps) / max(seconds, 1e-9), 1),
-        "failed_seeds": failed[:20],
+        "num_episodes": num,
+        "success": wins / num,
+        "wilson95": wilson(wins, num),
+        "steps_p50": statistics.median(row["steps"]),
+        "steps_max": max(row["steps"]),
+        "peak_force_n_p50": statistics.median(row["peak_force_n"]),
+        "dropped_objects": sum(row["dropped"]),
+        "workspace_violations": sum(row["violations"]),
+        "frames_per_s": round(sum(row["steps"]) / max(row["seconds"], 1e-9), 1),
+        "failed_seeds": [row["first_seed"] + i for i, won in enumerate(row["won"]) if not won][:20],
     }
+
+
+def joined(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """The row with the episodes of both, where the new ones follow on the old ones; the new one otherwise."""
+    about = ("num_objects", "budget", "hardware")
+    if new["first_seed"] != old["first_seed"] + len(old["won"]) or any(old[name] != new[name] for name in about):
+        return new
+    added = {name: old[name] + new[name] for name, value in new.items() if isinstance(value, list) and name not in about}
+    return new | added | {"first_seed": old["first_seed"], "seconds": old["seconds"] + new["seconds"]}
+
+
+def keep(path: Path, row: dict[str, Any]) -> dict[str, Any]:
+    """Put a row into the file, one a line, and return it with what was there of it before."""
+    rows = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    for old in rows:
+        if all(old[name] == row[name] for name in KEY):
+            row = joined(old, row)
+    row |= {"summary": summary(row)}
+    rows = [old for old in rows if any(old[name] != row[name] for name in KEY)]
+    rows = sorted([*rows, row], key=lambda kept: [kept[name] for name in KEY])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("[\n" + ",\n".join(json.dumps(kept) for kept in rows) + "\n]\n", encoding="utf-8")
+    return row
 
 
 def processor() -> str:
@@ -83,38 +109,25 @@ def processor() -> str:
 
 
 def main() -> None:
-    """Measure one pair and keep the row."""
+    """Measure one row, or a piece of it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--task", choices=sorted(TASKS), required=True)
     parser.add_argument("--control", choices=sorted(CONTROLS), required=True)
+    parser.add_argument("--policy", choices=("expert", "random"), default="expert")
     parser.add_argument("--robot", default="arm")
     parser.add_argument("--episodes", type=int, default=200)
-    parser.add_argument("--random", type=int, default=50)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--verbose", action="store_true", help="name the seeds in which the expert fails")
     arguments = parser.parse_args()
     env = TabletopEnv(arguments.robot, task=arguments.task, control_mode=arguments.control)
-    row: dict[str, Any] = {"task": arguments.task, "control": arguments.control, "robot": arguments.robot}
+    row: dict[str, Any] = {name: getattr(arguments, name) for name in KEY}
     row |= {"first_seed": arguments.first_seed, "num_objects": list(env.object_range), "budget": env.max_steps}
-    row["expert"] = play(env, "expert", arguments.episodes, arguments.first_seed, arguments.verbose)
-    if arguments.random:
-        row["random"] = play(env, "random", arguments.random, arguments.first_seed)
-    row["hardware"] = {"processor": processor(), "load": round(os.getloadavg()[0], 1), "mujoco": mujoco.__version__}
+    row |= {"hardware": {"processor": processor(), "mujoco": mujoco.__version__}}
+    row |= play(env, arguments.policy, range(arguments.first_seed, arguments.first_seed + arguments.episodes))
     env.close()
-    print(json.dumps(row, indent=2))
     if arguments.json is not None:
-        keep(arguments.json, row)
-
-
-def keep(path: Path, row: dict[str, Any]) -> None:
-    """Put a row into the file, in place of an older one of the same task, control mode and robot."""
-    key = ("task", "control", "robot")
-    rows = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
-    rows = [old for old in rows if any(old[name] != row[name] for name in key)]
-    rows = sorted([*rows, row], key=lambda old: [old[name] for name in key])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+        row = keep(arguments.json, row)
+    print(json.dumps({name: row[name] for name in KEY} | summary(row)), flush=True)
 
 
 if __name__ == "__main__":
