@@ -13,7 +13,9 @@ import torch
 
 from agents import stages, strict
 from agents.experiment import ExperimentConfig, load_experiment
+from agents.measure import measure
 from agents.record import RecordConfig, record
+from agents.report.write import write_report
 from agents.runs import build_agent, load_run
 from tests.fakes import LineWorld
 from worldmodel.data import Dataset, DatasetWriter, finalize
@@ -179,3 +181,16 @@ def test_a_latent_without_places_has_heads_and_an_agent(data: Path, tmp_path: Pa
         8,
         3,
     )
+
+
+def test_a_model_without_a_camera_is_measured_reported_and_acts(data: Path, tmp_path: Path) -> None:
+    experiment = config({}, {}, {"output": "vector", "token_dim": 8}, sensors=["state"])
+    stages.fit_model(experiment, data, tmp_path, resume=False, progress=QUIET)
+    stages.fit_heads_of(experiment, data, tmp_path, progress=QUIET)
+    assert "position_cm_0" in measure(experiment, data, tmp_path)
+    assert write_report(tmp_path).stat().st_size > 1000
+    run, env = load_run(tmp_path), LineWorld(3, 6)
+    agent = build_agent(run, run.experiment().planner, run.experiment().cost, env)
+    agent.reset([0])
+    observation, _ = env.reset(seed=5)
+    assert env.action_space.contains(agent.act({key: value[None] for key, value in observation.items()})[0])
