@@ -3,9 +3,9 @@
     python -m benchmarks.experts --task pick --control ee_delta [--policy expert] [--robot arm]
         [--episodes 200] [--first-seed 0] [--json benchmarks/results/experts.json]
 
-Each of task, control mode, robot and policy is a row of the JSON file. Episodes whose seeds follow on those of the row are
-added to it, so that it can be measured in pieces; others replace it. Frames a second include policy, physics and an observation
-of 64 px, in one process.
+Each of task, control mode and robot is a row of the JSON file, with what each policy comes to. Episodes whose seeds follow on
+those that are there are added to them, so that a row can be measured in pieces; others replace them. Frames a second include
+policy, physics and an observation of 64 px, in one process.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from envs.tasks import TASKS
 
 Z95 = 1.959964
 """Two-sided 95 % quantile of the normal distribution."""
-KEY = ("task", "control", "robot", "policy")
+KEY = ("task", "control", "robot")
 
 
 def wilson(successes: int, num: int) -> tuple[float, float]:
@@ -61,10 +61,10 @@ def play(env: TabletopEnv, policy: str, seeds: range) -> dict[str, Any]:
 
 
 def summary(row: dict[str, Any]) -> dict[str, Any]:
-    """What the table shows of a row."""
+    """What the table shows of the episodes of one policy."""
     num, wins = len(row["won"]), sum(row["won"])
     return {
-        "num_episodes": num,
+        "episodes": num,
         "success": wins / num,
         "wilson95": wilson(wins, num),
         "steps_p50": statistics.median(row["steps"]),
@@ -78,26 +78,25 @@ def summary(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def joined(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-    """The row with the episodes of both, where the new ones follow on the old ones; the new one otherwise."""
+    """The episodes of both, where the new ones follow on the old ones; the new ones otherwise."""
     about = ("num_objects", "budget", "hardware")
     if new["first_seed"] != old["first_seed"] + len(old["won"]) or any(old[name] != new[name] for name in about):
         return new
-    added = {name: old[name] + new[name] for name, value in new.items() if isinstance(value, list) and name not in about}
+    added = {name: old[name] + new[name] for name in ("won", "steps", "peak_force_n", "dropped", "violations")}
     return new | added | {"first_seed": old["first_seed"], "seconds": old["seconds"] + new["seconds"]}
 
 
-def keep(path: Path, row: dict[str, Any]) -> dict[str, Any]:
-    """Put a row into the file, one a line, and return it with what was there of it before."""
+def keep(path: Path, key: dict[str, str], policy: str, played: dict[str, Any]) -> dict[str, Any]:
+    """Put what a policy came to into the file, a row a line; returns it with what was there of it before."""
     rows = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
-    for old in rows:
-        if all(old[name] == row[name] for name in KEY):
-            row = joined(old, row)
-    row |= {"summary": summary(row)}
-    rows = [old for old in rows if any(old[name] != row[name] for name in KEY)]
+    row: dict[str, Any] = next((old for old in rows if all(old[name] == key[name] for name in KEY)), dict(key))
+    played = joined(row[policy], played) if policy in row else played
+    row[policy] = summary(played) | played | summary(played)
+    rows = [old for old in rows if any(old[name] != key[name] for name in KEY)]
     rows = sorted([*rows, row], key=lambda kept: [kept[name] for name in KEY])
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("[\n" + ",\n".join(json.dumps(kept) for kept in rows) + "\n]\n", encoding="utf-8")
-    return row
+    return played
 
 
 def processor() -> str:
@@ -120,14 +119,14 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     env = TabletopEnv(arguments.robot, task=arguments.task, control_mode=arguments.control)
-    row: dict[str, Any] = {name: getattr(arguments, name) for name in KEY}
-    row |= {"first_seed": arguments.first_seed, "num_objects": list(env.object_range), "budget": env.max_steps}
-    row |= {"hardware": {"processor": processor(), "mujoco": mujoco.__version__}}
-    row |= play(env, arguments.policy, range(arguments.first_seed, arguments.first_seed + arguments.episodes))
+    key = {name: getattr(arguments, name) for name in KEY}
+    played: dict[str, Any] = {"first_seed": arguments.first_seed, "num_objects": list(env.object_range)}
+    played |= {"budget": env.max_steps, "hardware": {"processor": processor(), "mujoco": mujoco.__version__}}
+    played |= play(env, arguments.policy, range(arguments.first_seed, arguments.first_seed + arguments.episodes))
     env.close()
     if arguments.json is not None:
-        row = keep(arguments.json, row)
-    print(json.dumps({name: row[name] for name in KEY} | summary(row)), flush=True)
+        played = keep(arguments.json, key, arguments.policy, played)
+    print(json.dumps(key | {"policy": arguments.policy} | summary(played)), flush=True)
 
 
 if __name__ == "__main__":
