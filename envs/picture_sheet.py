@@ -21,8 +21,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from envs import TABLE_CLEAR
 from envs.motion import STEPS_PER_TICK
-from envs.rendering import FILM_SIZE
 from envs.sensors import DEPTHS, PICTURES, SEGMENTATIONS
+from envs.tabletop import TabletopEnv
 from envs.tasks.base import Task
 from envs.variations import FACTORS
 from envs.variations.ranges import SPLITS
@@ -107,13 +107,14 @@ def _film(env: gym.Env[Any, Any], seed: int) -> tuple[list[np.ndarray], str]:
     """Pictures of an episode of the expert, and what it asks for; only the start where an environment has no expert."""
     env.reset(seed=seed)
     world: Any = env.unwrapped
-    rng, film, over = np.random.default_rng(0), [_small(world.render())], not hasattr(world, "expert_action")
+    crop = isinstance(world, TabletopEnv)
+    rng, film, over = np.random.default_rng(0), [_small(world.render(), crop)], not hasattr(world, "expert_action")
     while not over:
         _, _, terminated, truncated, info = env.step(world.expert_action(rng))
-        film += [_small(frame) for frame in info.get("film", ())]
+        film += [_small(frame, crop) for frame in info.get("film", ())]
         over = terminated or truncated
         if over or not info.get("film"):
-            film.append(_small(world.render()))
+            film.append(_small(world.render(), crop))
     env.close()
     return film, str(getattr(world, "instruction", ""))
 
@@ -154,10 +155,10 @@ def _coloured(segments: np.ndarray) -> np.ndarray:
     return np.rint(255 * np.array(palette)).astype(np.uint8)[segments]
 
 
-def _small(frame: np.ndarray) -> np.ndarray:
-    """A picture as high as a row of the tasks, without most of the floor around."""
+def _small(frame: np.ndarray, crop: bool) -> np.ndarray:
+    """A picture as high as a row of the tasks; `crop` leaves out most of the floor around a table."""
     height, width = frame.shape[:2]
-    part = frame[height // 8 : height * 7 // 8, width // 8 : width * 7 // 8] if (height, width) == FILM_SIZE else frame
+    part = frame[height // 8 : height * 7 // 8, width // 8 : width * 7 // 8] if crop else frame
     size = (round(TASK_HEIGHT * part.shape[1] / part.shape[0]), TASK_HEIGHT)
     return np.asarray(Image.fromarray(part).resize(size, Image.Resampling.LANCZOS))
 
