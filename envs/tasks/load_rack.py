@@ -42,8 +42,8 @@ class LoadRack(Task):
     num_objects = (3, 3)
     instruction = "load the rack"
     pick_place = PickPlaceConfig(
-        grasp_height=0.030, lift_height=0.22, travel_height=0.17, opening=0.095, release_by=0.024, min_held_opening=0.003,
-        pad_softness=0.01, servo_damping=0.5, max_place_force=40.0,
+        grasp_height=0.030, lift_height=0.22, travel_height=0.17, opening=0.095, release_by=0.024, release_gap=0.010,
+        min_held_opening=0.006, min_grip=-1.0, max_place_force=25.0, pad_softness=0.01, servo_damping=0.5,
     )  # fmt: skip
     asking: Asking
 
