@@ -19,27 +19,24 @@ import pyarrow.parquet as pq
 from worldmodel.data.dataset import Dataset
 from worldmodel.data.exporters.base import numbers
 from worldmodel.data.format import statistics
-from worldmodel.data.format.episodes_table import merged_stats, video_columns
+from worldmodel.data.format.episodes_table import video_columns
 from worldmodel.data.format.features import (
-    CHUNK_FILES,
     DATA_PATH,
     EPISODES_PATH,
     INFO,
-    PICTURES,
-    STATS,
     TASKS,
-    VERSION,
     VIDEO_PATH,
     Feature,
     features_of,
     sensor_columns,
 )
 from worldmodel.data.format.files import publish_json
-from worldmodel.data.format.frames import columns_of, to_table
-from worldmodel.data.format.meta import licence_of
+from worldmodel.data.format.frames import columns_of, stats_of, to_table
+from worldmodel.data.format.meta import licence_of, write_stats
+from worldmodel.data.format.numbering import numbered, place_of, with_numbers
 from worldmodel.data.format.tasks import tasks_table
-from worldmodel.data.format.video import ClipJoiner, VideoConfig, cut_clip, encode_clip, feature_info
-from worldmodel.data.recording.assemble import FILE_MB, VIDEO_MB, finalize
+from worldmodel.data.format.video import ClipJoiner, VideoConfig, cut_clip, encode_clip
+from worldmodel.data.recording.assemble import FILE_MB, VIDEO_MB, finalize, new_info
 from worldmodel.data.recording.writer import DatasetWriter
 from worldmodel.progress import Progress
 
@@ -83,10 +80,25 @@ class LeRobot:
             _write_everything(dataset, out, progress)
             return
         features = _public(dataset)
-        rows = _write_data(dataset, features, out, progress)
-        for column in video_columns(features):
-            _write_videos(dataset, column, rows, out)
+        videos = video_columns(features)
+        stages = _Stages(progress, dataset.num_episodes, 1 + len(videos))
+        rows = _write_data(dataset, features, out, stages)
+        for column in videos:
+            stages.stage += 1
+            _write_videos(dataset, column, rows, out, stages)
         _write_meta(dataset, features, rows, out)
+
+
+class _Stages:
+    """A `Progress` of several passes over the episodes: one bar for all of them."""
+
+    def __init__(self, progress: Progress, num_episodes: int, num_stages: int):
+        self._progress, self._num_episodes, self._num_stages = progress, num_episodes, num_stages
+        self.stage = 0
+
+    def update(self, done: int, total: int, **fields: str | float) -> None:
+        """`done` of `total` episodes of this pass."""
+        self._progress.update(self.stage * self._num_episodes + done, self._num_stages * self._num_episodes, **fields)
 
 
 def _write_everything(dataset: Dataset, out: Path, progress: Progress) -> None:
@@ -98,10 +110,7 @@ def _write_everything(dataset: Dataset, out: Path, progress: Progress) -> None:
 
 
 def _public(dataset: Dataset) -> dict[str, Feature]:
-    features = {name: feature for name, feature in features_of(dataset.spec, {}).items() if name not in OURS}
-    for name in video_columns(features):
-        features[name] = features[name] | {"info": feature_info(features[name], dataset.fps)}
-    return features
+    return {name: feature for name, feature in features_of(dataset.spec, {}).items() if name not in OURS}
 
 
 def _write_data(dataset: Dataset, features: dict[str, Feature], out: Path, progress: Progress) -> list[dict[str, Any]]:
@@ -117,25 +126,23 @@ def _write_data(dataset: Dataset, features: dict[str, Feature], out: Path, progr
             columns = {name: values[:num_actions] for name, values in every.items() if name in features}
             table = to_table(columns, features, i, dataset.fps)
             task = tasks.setdefault(episode.instruction, len(tasks))
-            table = _whole_numbers(table, "index", start + np.arange(num_actions))
-            table = _whole_numbers(table, "task_index", np.full(num_actions, task))
+            table = with_numbers(table, "index", start + np.arange(num_actions))
+            table = with_numbers(table, "task_index", np.full(num_actions, task))
             if file is None:
-                path = out / _path(DATA_PATH, number)
+                path = out / numbered(DATA_PATH, number)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 file = pq.ParquetWriter(path, table.schema, use_dictionary=False)
             file.write_table(table)
-            place = {"data/chunk_index": number // CHUNK_FILES, "data/file_index": number % CHUNK_FILES}
             rows.append(
                 {
                     "episode_index": i,
                     "tasks": [episode.instruction],
                     "length": num_actions,
-                    **place,
+                    **place_of("data", number),
                     "dataset_from_index": start,
                     "dataset_to_index": start + num_actions,
-                    "meta/episodes/chunk_index": 0,
-                    "meta/episodes/file_index": 0,
-                    **statistics.as_row(_stats_of(columns, features)),
+                    **place_of("meta/episodes", 0),
+                    **statistics.as_row(stats_of(columns, features, padded=False)),
                 }
             )
             start, held = start + num_actions, held + table.nbytes
@@ -149,15 +156,7 @@ def _write_data(dataset: Dataset, features: dict[str, Feature], out: Path, progr
     return rows
 
 
-def _stats_of(columns: dict[str, np.ndarray], features: dict[str, Feature]) -> dict[str, statistics.Stats]:
-    """Feature -> statistics of one episode's rows, none of which is padding."""
-    return {
-        name: (statistics.of_images if features[name]["dtype"] in PICTURES else statistics.of_vectors)(values)
-        for name, values in columns.items()
-    }
-
-
-def _write_videos(dataset: Dataset, column: str, rows: list[dict[str, Any]], out: Path) -> None:
+def _write_videos(dataset: Dataset, column: str, rows: list[dict[str, Any]], out: Path, progress: Progress) -> None:
     """Join the clips of a camera into video files, by copying packets where this program made them."""
     (key,) = (key for key, name in sensor_columns(dataset.spec).items() if name == column)
 
@@ -170,15 +169,15 @@ def _write_videos(dataset: Dataset, column: str, rows: list[dict[str, Any]], out
             else:
                 images = dataset.read_episode(i).observations[key][:-1]
                 yield num_actions, encode_clip(images, dataset.fps, VideoConfig())
+            progress.update(i + 1, dataset.num_episodes, film=column)
 
     joiner, number, done = ClipJoiner(clips(), dataset.fps, VIDEO_MB * 1e6), 0, 0
     while joiner.more():
-        path = out / _path(VIDEO_PATH, number, column)
+        path = out / numbered(VIDEO_PATH, number, column)
         path.parent.mkdir(parents=True, exist_ok=True)
         for first, last in joiner.write(path):
             rows[done] |= {
-                f"videos/{column}/chunk_index": number // CHUNK_FILES,
-                f"videos/{column}/file_index": number % CHUNK_FILES,
+                **place_of(f"videos/{column}", number),
                 f"videos/{column}/from_timestamp": first,
                 f"videos/{column}/to_timestamp": last,
             }
@@ -187,37 +186,12 @@ def _write_videos(dataset: Dataset, column: str, rows: list[dict[str, Any]], out
 
 
 def _write_meta(dataset: Dataset, features: dict[str, Feature], rows: list[dict[str, Any]], out: Path) -> None:
-    path = out / _path(EPISODES_PATH, 0)
+    path = out / numbered(EPISODES_PATH, 0)
     path.parent.mkdir(parents=True)
     pq.write_table(pa.Table.from_pylist(rows), path)
     tasks: dict[str, int] = {}
     for row in rows:
         tasks.setdefault(row["tasks"][0], len(tasks))
     pq.write_table(tasks_table(tasks), out / TASKS)
-    stats = merged_stats(out, len(rows), features)
-    publish_json(out / STATS, {name: {key: value.tolist() for key, value in of.items()} for name, of in stats.items()})
-    info = {
-        "codebase_version": VERSION,
-        "robot_type": dataset.spec.robot,
-        "total_episodes": len(rows),
-        "total_frames": rows[-1]["dataset_to_index"],
-        "total_tasks": len(tasks),
-        "chunks_size": CHUNK_FILES,
-        "data_files_size_in_mb": FILE_MB,
-        "video_files_size_in_mb": VIDEO_MB,
-        "fps": int(dataset.fps) if float(dataset.fps).is_integer() else dataset.fps,
-        "splits": {"train": f"0:{len(rows)}"},
-        "data_path": DATA_PATH,
-        "video_path": VIDEO_PATH if video_columns(features) else None,
-        "features": features,
-    }
-    publish_json(out / INFO, info)
-
-
-def _whole_numbers(table: pa.Table, name: str, values: np.ndarray) -> pa.Table:
-    place = table.schema.get_field_index(name)
-    return table.set_column(place, table.schema.field(place), pa.array(values, pa.int64()))
-
-
-def _path(pattern: str, number: int, column: str = "") -> str:
-    return pattern.format(chunk_index=number // CHUNK_FILES, file_index=number % CHUNK_FILES, video_key=column)
+    write_stats(out, len(rows), features)
+    publish_json(out / INFO, new_info(dataset.spec, dataset.fps, features, len(rows), rows[-1]["dataset_to_index"], len(tasks)))

@@ -98,14 +98,14 @@ def columns_of(episode: Episode, spec: WorldSpec) -> dict[str, np.ndarray]:
     }
 
 
-def stats_of(columns: dict[str, np.ndarray], features: dict[str, Feature]) -> dict[str, Stats]:
-    """Feature -> statistics of one episode's columns."""
+def stats_of(columns: dict[str, np.ndarray], features: dict[str, Feature], *, padded: bool = True) -> dict[str, Stats]:
+    """Feature -> statistics of one episode's columns; where they are `padded`, the last action and reward do not count."""
     stats = {}
     for name, values in columns.items():
         if features[name]["dtype"] in PICTURES:
             stats[name] = statistics.of_images(values)
         else:
-            stats[name] = statistics.of_vectors(values[:-1] if name in ("action", "next.reward") else values)
+            stats[name] = statistics.of_vectors(values[:-1] if padded and name in ("action", "next.reward") else values)
     return stats
 
 

@@ -31,10 +31,11 @@ from worldmodel.data.format.features import (
 from worldmodel.data.format.files import PART, LocalFolder, publish, publish_json, read_json, read_parquet, reading, sha256_of
 from worldmodel.data.format.locks import lock
 from worldmodel.data.format.meta import licence_of, write_card, write_stats, wrong_card
+from worldmodel.data.format.numbering import numbered, place_of
 from worldmodel.data.format.tasks import read_tasks, tasks_table
 from worldmodel.data.format.video import feature_info
 from worldmodel.data.format.world import LOCK, read_world
-from worldmodel.data.recording.joining import Recorded, numbered, write_data, write_videos
+from worldmodel.data.recording.joining import Recorded, write_data, write_videos
 from worldmodel.data.recording.shards import FEATURES_KEY, RECORDING, require_counted, shard_rows
 from worldmodel.data.upkeep.swap import require_settled
 from worldmodel.errors import DataError
@@ -137,12 +138,10 @@ def _publish(
     file_indices = write_data(root, recorded, starts, tasks, next_file, FILE_MB * 1e6)
     episodes_file = _num_files(root, before, "meta/episodes")
     places = {
-        "data/chunk_index": file_indices // CHUNK_FILES,
-        "data/file_index": file_indices % CHUNK_FILES,
+        **place_of("data", file_indices),
         "dataset_from_index": starts,
         "dataset_to_index": ends,
-        "meta/episodes/chunk_index": np.full(len(recorded), episodes_file // CHUNK_FILES),
-        "meta/episodes/file_index": np.full(len(recorded), episodes_file % CHUNK_FILES),
+        **place_of("meta/episodes", np.full(len(recorded), episodes_file)),
     }
     videos = video_columns(features)
     for column in videos:

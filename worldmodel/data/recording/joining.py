@@ -11,8 +11,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from worldmodel.data.format.features import CHUNK_FILES, DATA_PATH, VIDEO_PATH
+from worldmodel.data.format.features import DATA_PATH, VIDEO_PATH
 from worldmodel.data.format.files import publish, reading
+from worldmodel.data.format.numbering import numbered, place_of, with_numbers
 from worldmodel.data.format.video import ClipJoiner
 from worldmodel.data.recording.shards import clips_of, frames_of, write_row_groups
 from worldmodel.errors import DataError
@@ -53,8 +54,8 @@ def write_data(
                 table = shard(path).read_row_group(episode.row_group)
                 if len(table) != episode.length:
                     raise DataError(f"{path} is damaged: {len(table)} frames; expected {episode.length}")
-                table = _replace(table, "index", start + np.arange(episode.length))
-                yield _replace(table, "task_index", np.full(episode.length, tasks[episode.task]))
+                table = with_numbers(table, "index", start + np.arange(episode.length))
+                yield with_numbers(table, "task_index", np.full(episode.length, tasks[episode.task]))
 
     file_indices: list[int] = []
     batch: list[pa.Table] = []
@@ -100,10 +101,8 @@ def write_videos(
         numbers += [number] * len(written)
         number += 1
     starts, stops = np.array(times).T
-    files = np.array(numbers)
     return {
-        f"videos/{column}/chunk_index": files // CHUNK_FILES,
-        f"videos/{column}/file_index": files % CHUNK_FILES,
+        **place_of(f"videos/{column}", np.array(numbers)),
         f"videos/{column}/from_timestamp": starts,
         f"videos/{column}/to_timestamp": stops,
     }
@@ -111,13 +110,3 @@ def write_videos(
 
 def _write_file(root: Path, number: int, tables: list[pa.Table]) -> None:
     publish(root / numbered(DATA_PATH, number), lambda path: write_row_groups(path, tables))
-
-
-def _replace(table: pa.Table, name: str, values: np.ndarray) -> pa.Table:
-    place = table.schema.get_field_index(name)
-    return table.set_column(place, table.schema.field(place), pa.array(values, pa.int64()))
-
-
-def numbered(pattern: str, number: int, video_key: str = "") -> str:
-    """The path of file `number`, counted from 0 through all chunks."""
-    return pattern.format(video_key=video_key, chunk_index=number // CHUNK_FILES, file_index=number % CHUNK_FILES)

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from worldmodel.data.format.features import CHUNK_FILES, DATA_PATH, EPISODES_PATH, VIDEO_PATH
 from worldmodel.data.format.files import inside, publish, read_rows, reading
 from worldmodel.data.format.footers import footer
+from worldmodel.data.format.numbering import numbered, place_of, with_numbers
 from worldmodel.errors import DataError
 from worldmodel.progress import NoProgress, Progress
 
@@ -74,13 +75,13 @@ def gather(
             places = list(group)
             spans = [_Span(part.offsets[i], int(lengths[i]), done + i, int(starts[i]), task_indices[i]) for i in places]
             with reading(file):
-                _take_file(file, out / _numbered(DATA_PATH, number), spans, copy)
+                _take_file(file, out / numbered(DATA_PATH, number), spans, copy)
             file_numbers += [number] * len(places)
             number += 1
             progress.update(done + places[-1] + 1, total)
-        rows = _set(part.rows, "episode_index", done + np.arange(len(words)))
-        rows = _set(rows, "dataset_from_index", starts)
-        rows = _set(rows, "dataset_to_index", starts + lengths)
+        rows = with_numbers(part.rows, "episode_index", done + np.arange(len(words)))
+        rows = with_numbers(rows, "dataset_from_index", starts)
+        rows = with_numbers(rows, "dataset_to_index", starts + lengths)
         rows = _place(rows, "data", np.array(file_numbers))
         rows = _place(rows, "meta/episodes", np.zeros(len(words), np.int64))
         tables.append(_take_videos(part, rows, out, tables, copy))
@@ -89,7 +90,7 @@ def gather(
         rows = pa.concat_tables([table.replace_schema_metadata(None) for table in tables], promote_options="default")
     except pa.ArrowException as error:
         raise DataError(f"the episode rows do not fit each other: {' '.join(str(error).split())}") from error
-    publish(out / _numbered(EPISODES_PATH, 0), lambda path: pq.write_table(rows, path))
+    publish(out / numbered(EPISODES_PATH, 0), lambda path: pq.write_table(rows, path))
     return rows, tasks
 
 
@@ -117,9 +118,9 @@ def _take_file(source: Path, target: Path, spans: list[_Span], copy: Copy) -> No
     def tables() -> Iterator[pa.Table]:
         for span in spans:
             table = read_rows(source, span.offset, span.length)
-            table = _set(table, "episode_index", np.full(span.length, span.episode_index))
-            table = _set(table, "index", span.first_frame + np.arange(span.length))
-            yield _set(table, "task_index", np.full(span.length, span.task_index))
+            table = with_numbers(table, "episode_index", np.full(span.length, span.episode_index))
+            table = with_numbers(table, "index", span.first_frame + np.arange(span.length))
+            yield with_numbers(table, "task_index", np.full(span.length, span.task_index))
 
     def write(path: Path) -> None:
         with pq.ParquetWriter(path, pq.read_schema(source), use_dictionary=False) as file:  # type: ignore[arg-type]
@@ -152,9 +153,9 @@ def _take_videos(part: Part, rows: pa.Table, out: Path, before: list[pa.Table], 
         numbers = []
         for old, group in groupby(_places(rows, folder).tolist()):
             number += 1  # numbers never fall, so that the last episode is in the last file
-            source = inside(part.root, _numbered(VIDEO_PATH, old, video_key=key))
+            source = inside(part.root, numbered(VIDEO_PATH, old, video_key=key))
             with reading(source):
-                target = out / _numbered(VIDEO_PATH, number, video_key=key)
+                target = out / numbered(VIDEO_PATH, number, video_key=key)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 copy(source, target)
             numbers += [number] * len(list(group))
@@ -168,15 +169,6 @@ def _places(rows: pa.Table, folder: str) -> np.ndarray:
 
 
 def _place(rows: pa.Table, folder: str, numbers: np.ndarray) -> pa.Table:
-    rows = _set(rows, f"{folder}/chunk_index", numbers // CHUNK_FILES)
-    return _set(rows, f"{folder}/file_index", numbers % CHUNK_FILES)
-
-
-def _set(table: pa.Table, name: str, values: np.ndarray) -> pa.Table:
-    """The table with these whole numbers in a column."""
-    place = table.schema.get_field_index(name)
-    return table.set_column(place, pa.field(name, pa.int64()), pa.array(values, pa.int64()))
-
-
-def _numbered(pattern: str, number: int, **keys: str) -> str:
-    return pattern.format(chunk_index=number // CHUNK_FILES, file_index=number % CHUNK_FILES, **keys)
+    for name, values in place_of(folder, numbers).items():
+        rows = with_numbers(rows, name, values)
+    return rows
