@@ -19,10 +19,9 @@ import torch
 from torch import Tensor
 
 from agents.experiment import DataConfig, ExperimentConfig
-from agents.sources import Part, Sources, fingerprint_of, parts_of, require_one_model, robots_of
+from agents.sources import Part, Sources, fingerprint_of, parts_of, recorded_blocks, require_one_model, robots_of
 from worldmodel.data import (
     Batches,
-    Dataset,
     FrameCache,
     JoinedWindows,
     MixtureSampler,
@@ -178,7 +177,8 @@ class Recordings:
         chosen = [pair for pair in zip(self.parts, self.caches, strict=True) if pair[0].embodiment == embodiment]
         total = sum(part.weight for part, _ in chosen)
         banks = [
-            _blocks(part.dataset, cache, round(num * part.weight / total), self.framing.action_block) for part, cache in chosen
+            recorded_blocks(part.dataset, cache, round(num * part.weight / total), self.framing.action_block)
+            for part, cache in chosen
         ]
         return torch.from_numpy(np.concatenate(banks))
 
@@ -223,18 +223,3 @@ def _order(windows: object, seed: int) -> EpochOrder | None:
     """The order in which an epoch of windows is cheap to read; None where every order is."""
     source = windows.windows if isinstance(windows, InstructedWindows) else windows
     return (lambda epoch: source.order(seed, epoch)) if isinstance(source, StreamedWindows) else None
-
-
-def _blocks(dataset: Dataset, cache: FrameCache | None, num: int, block: int) -> np.ndarray:
-    """At most `num` blocks of actions in a row (M, block * A), evenly over the dataset; none crosses an episode."""
-    if cache is not None:
-        actions, start, length = cache.arrays["action"], cache.episode_start, cache.episode_length
-    else:
-        actions = np.concatenate([values["action"] for _, values in dataset.frames(["action"])])
-        length = np.array([row.length for row in dataset.episodes])
-        start = np.cumsum(length) - length
-    counts = np.maximum(length - block, 0)  # a frame less than the last, which has no action, for every further action
-    rows = np.repeat(start, counts) + np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    if len(rows) > num:
-        rows = rows[np.linspace(0, len(rows) - 1, num).astype(np.int64)] if num else rows[:0]
-    return np.asarray(actions[rows[:, None] + np.arange(block)], np.float32).reshape(len(rows), block * actions.shape[1])

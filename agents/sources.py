@@ -11,8 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from agents.experiment import DataConfig, ExperimentConfig
-from worldmodel.data import Dataset
+from worldmodel.data import Dataset, FrameCache
 from worldmodel.errors import ConfigError, MismatchError
 
 Sources = Path | Sequence[Path]
@@ -95,6 +97,21 @@ def require_one_model(parts: Sequence[Part], config: ExperimentConfig) -> None:
         first = next(other for other in parts if other.embodiment == part.embodiment)
         if part is not first:
             _require_agreement(first.dataset, part.dataset, tuple(config.model.sensors))
+
+
+def recorded_blocks(dataset: Dataset, cache: FrameCache | None, num: int, block: int) -> np.ndarray:
+    """At most `num` blocks of actions in a row (M, block * A), evenly over the dataset; none crosses an episode."""
+    if cache is not None:
+        actions, start, length = cache.arrays["action"], cache.episode_start, cache.episode_length
+    else:
+        actions = np.concatenate([values["action"] for _, values in dataset.frames(["action"])])
+        length = np.array([row.length for row in dataset.episodes])
+        start = np.cumsum(length) - length
+    counts = np.maximum(length - block, 0)  # a frame less than the last, which has no action, for every further action
+    rows = np.repeat(start, counts) + np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    if len(rows) > num:
+        rows = rows[np.linspace(0, len(rows) - 1, num).astype(np.int64)] if num else rows[:0]
+    return np.asarray(actions[rows[:, None] + np.arange(block)], np.float32).reshape(len(rows), block * actions.shape[1])
 
 
 def _require_agreement(one: Dataset, other: Dataset, keys: tuple[str, ...]) -> None:
