@@ -15,7 +15,7 @@ from pathlib import Path
 
 from agents.console import Screen, format_seconds
 from agents.inspect import MakeEnv
-from agents.recordings import Sources, fingerprint_of, parts_of
+from agents.sources import Sources, fingerprint_of, parts_of, robots_of
 from agents.sweep import table
 from agents.sweep.space import Trial, load_sweep, trials_of
 from agents.sweep.trial import Result, adopt, load_result, require_scored, run_trial
@@ -31,7 +31,9 @@ def run(path: Path, data: Sources, out: Path | None, words: Sequence[str], make_
     whole = trials_of(sweep, [word for word in words if word.partition("=")[0] not in sweep.parameters], str(path))
     for trial in trials:
         require_scored(trial.experiment, trial.name)
-    dataset = fingerprint_of(parts_of(data, trials[0].experiment.data))  # one that is not there is told before anything begins
+    first = trials[0].experiment
+    # a dataset that is not there is told before anything begins
+    dataset = fingerprint_of(parts_of(data, first.data, robots_of(first)))
     results = {trial.name: finished(trial, out / trial.name, dataset) for trial in trials}
     waiting = [trial for trial in trials if results[trial.name] is None]
     screen.say(f"{sweep.name}: {len(trials)} trials, {len(trials) - len(waiting)} finished already")

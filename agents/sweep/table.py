@@ -153,11 +153,11 @@ def picture(name: str, results: Sequence[Result]) -> bytes:
         left.plot(seeds, [place] * len(seeds), "o", color="tab:blue", markersize=4)
         for ahead, marker in enumerate(("o", "s", "^")):
             if (error := row.metrics.get(f"probe_cm_{ahead}")) is not None:
-                label = ("as seen", "one sweep ahead", "two")[ahead] if place == 0 else None
+                label = ("as seen", "one action ahead", "two")[ahead] if place == 0 else None
                 right.plot(error, place, marker, color=f"C{ahead + 1}", label=label)
     for agent, style in ((FLOOR, ":"), (CEILING, "--")):
         left.axvline(100 * _bound(agent, results).rate, color="0.3", linestyle=style, linewidth=1)
-    left.set(xlim=(0, 100), xlabel="tables cleared [%] (dotted: random, dashed: expert)", title=name)
+    left.set(xlim=(0, 100), xlabel="success [%] (dotted: random, dashed: expert)", title=name)
     left.set_yticks(range(len(rows)), [row.group for row in rows])
     left.invert_yaxis()
     right.set(xlabel="probe error [cm]")

@@ -19,9 +19,10 @@ from agents import stages, strict
 from agents.experiment import ExperimentConfig
 from agents.inspect import MakeEnv
 from agents.measure import measure
-from agents.recordings import Sources
+from agents.recorded import RECORDED
 from agents.runs import load_run
 from agents.scores import this_machine
+from agents.sources import Sources
 from agents.sweep.space import Trial
 from worldmodel.errors import CheckpointError, ConfigError
 from worldmodel.progress import Progress
@@ -115,7 +116,11 @@ def run_trial(trial: Trial, data: Sources, folder: Path, make_env: MakeEnv, stag
         stages.fit_model(config, data, folder, resume=True, progress=progress)
 
     def heads(progress: Progress) -> None:
-        stages.fit_heads_of(config, data, folder, progress=progress)
+        fit = stages.fit_heads_of if stages.labelled(config, data) else stages.keep_recorded
+        fit(config, data, folder, progress=progress)
+
+    def with_heads() -> bool:
+        return stages.with_heads(config, folder) or (folder / RECORDED).exists()
 
     def measured(progress: Progress) -> None:
         measure(config, data, folder, progress)
@@ -129,7 +134,7 @@ def run_trial(trial: Trial, data: Sources, folder: Path, make_env: MakeEnv, stag
 
     steps: dict[str, tuple[Callable[[], bool], Callable[[Progress], None]]] = {
         "train": (lambda: stages.trained(config, data, folder), train),
-        "heads": (lambda: stages.with_heads(config, folder), heads),
+        "heads": (with_heads, heads),
         "measure": ((folder / stages.DIAGNOSTICS).exists, measured),
         "evaluate": ((folder / stages.EVALUATION).exists, evaluate),
     }
@@ -185,7 +190,9 @@ def _collect(trial: Trial, folder: Path) -> Result:
 
 
 def require_scored(config: ExperimentConfig, name: str) -> None:
-    """Raise ConfigError for a trial that could not be compared: without our agent, or without episodes to measure on."""
+    """Raise ConfigError for a trial that could not be compared: no plans, no agent that plans, no episodes to measure on."""
+    if not config.objective.predicts:
+        raise ConfigError(f"trial {name}: objective.prediction_coef is 0, which is pretraining; expected more")
     if OURS not in config.evaluate.agents:
         raise ConfigError(f"trial {name}: evaluate.agents is {list(config.evaluate.agents)}; expected {OURS} among them")
     if config.data.val_fraction == 0:

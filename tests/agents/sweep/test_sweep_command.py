@@ -234,10 +234,22 @@ def test_a_limit_in_processor_time_is_a_trial_like_any_other(file: Path, data: P
     assert "1 trials, 1 finished already" in swept(file, data, *words)
 
 
+def test_a_world_without_labels_is_planned_in_by_goals(file: Path, tmp_path: Path) -> None:
+    settings = RecordConfig(num_episodes=24, workers=1, aimed=0.0, random=1.0, expert=0.0, labels=())
+    record(lambda: LineWorld(3, 6), settings, tmp_path / "plain")
+    swept(file, tmp_path / "plain", "train.seed=0", "objective.sigreg_coef=0.0", "cost.name=goal")
+    (run,) = json.loads((file.parent / "out" / "results.json").read_text())["runs"]
+    assert run["metrics"]["probe_cm_0"] is None and run["metrics"]["effective_rank"] > 0 and run["num_episodes"] == 4
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (("evaluate.agents=[random]",), r"evaluate\.agents is \['random'\]; expected worldmodel among them"),
+        (
+            ("objective.prediction_coef=0", "objective.rollout_coef=0", "objective.masked_coef=1"),
+            r"objective\.prediction_coef is 0, which is pretraining",
+        ),
         (("data.val_fraction=0",), r"data\.val_fraction is 0; expected more"),
     ],
 )
