@@ -27,8 +27,8 @@ OFFSETS = np.array([0.0, -0.02, 0.02, -0.04, 0.04])
 """Places of the object across the paddle that are tried [m]."""
 PUSHES = np.array([0.05, 0.09, 0.14, 0.20])
 """Lengths of pushes that make room [m]."""
-EDGE = TABLE_HALF - 0.05
-"""Furthest from the middle of the table that something is pushed, along x and y, to stay on it [m]."""
+EDGE = TABLE_HALF - 0.075
+"""Furthest from the middle of the table that something is pushed, along x and y [m]: a light cup slides on."""
 
 
 def sweep_some(targets: list[Placed], others: list[Placed], rng: np.random.Generator) -> np.ndarray:
