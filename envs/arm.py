@@ -89,7 +89,7 @@ class Arm:
     def __init__(self, tool: Tool | None = None) -> None:
         self.tool = tool or Paddle()
         self.handle = type(self).handle + self.tool.reach
-        gain = np.array([1.0, 1.0, 1.0, 1.0] + [self.tool.wrist_gain] * 3)
+        gain = np.repeat(self.tool.gains, (4, 3))
         self.stiffness, self.damping = type(self).stiffness * gain, type(self).damping * gain
         # Just outside the overhead camera's cone, and as few joint seconds from the ends of most sweeps as can be.
         self.home = self.inverse(np.array([[-0.22, 0.12, 0.50, 0.0]]))[0]
@@ -192,6 +192,8 @@ class Gantry:
     def __init__(self, tool: Tool | None = None) -> None:
         self.tool = tool or Paddle()
         self.handle = type(self).handle + self.tool.reach
+        gain = np.repeat(self.tool.gains, (3, 1))
+        self.stiffness, self.damping = type(self).stiffness * gain, type(self).damping * gain
 
     def add_to(self, spec: mujoco.MjSpec) -> None:
         """See `Robot.add_to`."""
@@ -200,7 +202,7 @@ class Gantry:
         for j, axis in enumerate(axes):
             body = body.add_body(name=f"link{j + 1}", gravcomp=1)
             kind = mujoco.mjtJoint.mjJNT_SLIDE if j < 3 else mujoco.mjtJoint.mjJNT_HINGE
-            body.add_joint(name=f"robot{j}", type=kind, axis=axis)
+            body.add_joint(name=f"robot{j}", type=kind, axis=axis, armature=self.tool.wrist_inertia if j == 3 else 0)
             body.add_geom(
                 type=BOX,
                 pos=[0, 0, self.handle + 0.02],

@@ -40,6 +40,10 @@ class PickPlaceConfig:
     """Fingers closer than this hold nothing [m]."""
     min_grip: float = 5.0
     """Least force on each finger of a grasp [N]."""
+    vertical_speed: float = 0.4
+    """Mean speed of the tool up and down, or the robot's own where that is slower [m/s]."""
+    travel_time: float = 0.4
+    """Least time from home to above the pick, and back [s]."""
     carry_speed: float = 0.5
     """Mean speed of the tool while it carries [m/s]."""
     opening: float = 0.14
@@ -93,14 +97,14 @@ class PickPlaceSkill(Motion):
     def pick_place(self, data: mujoco.MjData, pick: np.ndarray, place: np.ndarray) -> Generator[Stage, None, PickPlaceResult]:
         """One pick at (x, y, yaw) and place at (x, y, yaw), [m, rad], closed loop; a yaw is free modulo pi."""
         config, robot = self.config, self.robot
-        began, vertical = data.time, robot.vertical_speed
+        began, vertical = data.time, min(robot.vertical_speed, config.vertical_speed)
         place = np.array([place[0], place[1], pick[2] + (place[2] - pick[2] + np.pi / 2) % np.pi - np.pi / 2])
         low = self.surface(pick[:2]) + config.grasp_height
         put = self.surface(place[:2]) + config.grasp_height + config.release_gap
         lower, lift, carry, put_down, leave = self._path(pick, place, low, put)
 
         data.ctrl[self.grip] = config.opening
-        approach = self.timed(np.stack([robot.home, lower[0]]), 0.0)
+        approach = self.timed(np.stack([robot.home, lower[0]]), config.travel_time)
         lower = self.timed(lower, (config.travel_height - low) / vertical)
         _, peak = yield from self.follow(data, Stage.APPROACH, approach)
         reached, felt = yield from self.follow(data, Stage.LOWER, lower, config.max_lower_force)
@@ -157,7 +161,7 @@ class PickPlaceSkill(Motion):
             before = now
 
     def _home(self, data: mujoco.MjData, joints: np.ndarray) -> Generator[Stage, None, None]:
-        yield from self.follow(data, Stage.HOME, self.timed(np.stack([joints, self.robot.home]), 0.0))
+        yield from self.follow(data, Stage.HOME, self.timed(np.stack([joints, self.robot.home]), self.config.travel_time))
         yield from self.settling(data)
 
 

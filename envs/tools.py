@@ -26,8 +26,10 @@ class Tool(Protocol):
     """How much longer than the robot's usual handle it is [m]."""
     max_opening: float
     """Largest distance between its fingers; 0 without fingers [m]."""
-    wrist_gain: float
-    """Gains of the arm's last three servos, as a share of the published ones."""
+    gains: tuple[float, float]
+    """Gains of the robot's servos, and of those of its wrist, as shares of the usual ones."""
+    wrist_inertia: float
+    """That the drive of a gantry's wrist adds [kg m^2]."""
 
     def add_to(self, spec: mujoco.MjSpec, flange: mujoco.MjsBody, handle: float) -> None:
         """Add bodies, the site `tool` at its working end, `handle` [m] below the flange, and the force sensor `touch`."""
@@ -48,7 +50,8 @@ class Paddle:
     name = "paddle"
     reach = 0.0
     max_opening = 0.0
-    wrist_gain = 1.0
+    gains = (1.0, 1.0)
+    wrist_inertia = 0.0
 
     def add_to(self, spec: mujoco.MjSpec, flange: mujoco.MjsBody, handle: float) -> None:
         """See `Tool.add_to`."""
