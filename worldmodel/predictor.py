@@ -10,7 +10,6 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import cast
 
 import torch
-from einops import rearrange
 from torch import Tensor, nn
 
 from worldmodel.errors import ConfigError
@@ -20,6 +19,7 @@ from worldmodel.nn.blocks import AdaLNBlock
 from worldmodel.nn.embodied import per_body
 from worldmodel.nn.masks import FrameMask
 from worldmodel.nn.memory import Memory, keep
+from worldmodel.nn.merge import merge, unmerge
 from worldmodel.nn.rotary import Rotation, angles
 from worldmodel.predictor_config import PredictorConfig
 from worldmodel.types import ActionSpec
@@ -151,16 +151,17 @@ class Predictor(nn.Module):
 
     def _embed(self, z: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
         """Tokens (B, T, places, C) and what steers them, (B, T, places or 1, cond_dim)."""
+        grid, m = self.layout.grid, self.config.merge
         placed, extra = z[:, :, : self.layout.num_placed], z[:, :, self.layout.num_placed :]
         # (B, T, 1, cond_dim): the action, one for the frame; a condition of zero leaves the blocks their own gains and biases
         cond = self.frame_action(actions) if self.config.steers else z.new_zeros(*z.shape[:2], 1, self.config.cond_dim)
         tokens, steering = [], []
         if self.num_places and not self.config.at_input:
-            tokens.append(self.embed(self._merge(placed)))
+            tokens.append(self.embed(merge(placed, grid, m)))
         elif self.num_places:
             # Embed: each place's latent beside its view of the action, merged with its neighbours.
-            told = self._merge(self._told(actions).to(z.dtype))  # (B, T, places / m^2, m^2 * action_width)
-            tokens.append(self.embed(torch.cat([self._merge(placed), told], dim=-1)))
+            told = merge(self._told(actions).to(z.dtype), grid, m)  # (B, T, places / m^2, m^2 * action_width)
+            tokens.append(self.embed(torch.cat([merge(placed, grid, m), told], dim=-1)))
             if self.config.modulation == "token":
                 steering.append(self.condition(told) + cond)
         if self.num_extra:
@@ -190,25 +191,11 @@ class Predictor(nn.Module):
         """Residual: most of a table stays as it is."""
         x, changes = self.norm(x), []
         if self.num_places:
-            changes.append(self._unmerge(self.out(x[:, :, : self.num_places])))
+            changes.append(unmerge(self.out(x[:, :, : self.num_places]), self.layout.grid, self.config.merge))
         if self.num_extra:
             changes.append(self.out_extra(x[:, :, self.num_places : self.num_places + self.num_extra]))
         change = changes[0] if len(changes) == 1 else torch.cat(changes, dim=2)
         return z + change.to(z.dtype)
-
-    def _merge(self, tokens: Tensor) -> Tensor:
-        m = self.config.merge
-        if m == 1:
-            return tokens
-        h = self.layout.grid // m
-        return rearrange(tokens, "b t (c h p w q) d -> b t (c h w) (p q d)", h=h, w=h, p=m, q=m)
-
-    def _unmerge(self, tokens: Tensor) -> Tensor:
-        m = self.config.merge
-        if m == 1:
-            return tokens
-        h = self.layout.grid // m
-        return rearrange(tokens, "b t (c h w) (p q d) -> b t (c h p w q) d", h=h, w=h, p=m, q=m)
 
     def _rotation(self, first: int, num_frames: int) -> Rotation:
         """Of the tokens of `num_frames` frames from number `first` on, in the order of (frame, place)."""
