@@ -242,6 +242,9 @@ def test_a_world_without_labels_is_planned_in_by_goals(file: Path, tmp_path: Pat
     assert run["metrics"]["probe_cm_0"] is None and run["metrics"]["effective_rank"] > 0 and run["num_episodes"] == 4
 
 
+PRETRAINING = ("objective.prediction_coef=0", "objective.rollout_coef=0", "objective.masked_coef=1")
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
