@@ -135,6 +135,14 @@ class Sensors:
         """Key -> shape, dtype, kind, camera and names of the elements with units, as plain JSON values."""
         return {key: self._describe(key) for key in self.config.observations}
 
+    def calibrate(self, action: dict[str, Any]) -> dict[str, Any]:
+        """A control mode's description, its `image_from_action` as the overhead picture is: one that is wider sees more."""
+        height, width = self.config.sizes["overhead"]
+        if "image_from_action" not in action or height == width:
+            return action
+        across, down = action["image_from_action"]
+        return action | {"image_from_action": [[value * height / width for value in across], down]}
+
     def rest(self) -> None:
         """Forget what was felt: called when an action begins."""
         self._peak[:] = 0

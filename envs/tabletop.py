@@ -206,7 +206,7 @@ class TabletopEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
             "env_id": self.task.env_id,
             "env_kwargs": kwargs,
             "sensors": self.sensors.describe(),
-            "action": self.control.describe(),
+            "action": self.sensors.calibrate(self.control.describe()),
             "control_mode": self.control.name,
             "robot": self.robot_name,
             "renderer": self.sensors.renderer_name,

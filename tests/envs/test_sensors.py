@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
+from envs.controls.sweep import to_unit
 from envs.depth import MAX_DEPTH, segment_names
 from envs.scene import CAMERA_POS, MAX_OBJECTS, SIDE_EYE
 from envs.sensors import DEPTHS, KEYS, PICTURES, SEGMENTATIONS, SensorsConfig
@@ -102,6 +103,17 @@ def test_depth_is_metres_to_the_table_and_the_segments_say_where_the_objects_are
     assert thing.any() and depth[thing].min() == pytest.approx(CAMERA_POS[2] - top, abs=3e-3)
     others = {1 + k for k in range(MAX_OBJECTS) if k != slot}
     assert not others & set(np.unique(segments).tolist())
+    env.close()
+
+
+def test_a_wide_picture_is_calibrated_as_it_is() -> None:
+    env, seen = observed(observations=["segmentation"], cameras={"overhead": (48, 96)}, num_objects=1, seed=4)
+    slot = env.objects[0].slot
+    rows, columns = np.nonzero(seen["segmentation"] == 1 + slot)
+    affine = np.array(env.describe()["action"]["image_from_action"])
+    right, down = affine @ np.append(to_unit(env.positions()[slot, :2]), 1.0)
+    place = (columns.mean() + 0.5) / 48 - 1, (rows.mean() + 0.5) / 24 - 1
+    np.testing.assert_allclose(place, (right, down), atol=0.04)  # parallax of its height
     env.close()
 
 
