@@ -10,7 +10,7 @@ MARK_RGBA = [0.05, 0.75, 0.85, 1]
 """No object's hue."""
 DISC_RADIUS = 0.045
 """[m]"""
-BALL_RADIUS = 0.015
+BALL_RADIUS = 0.02
 """[m]"""
 MARK_NAMES = ("mark_x [m]", "mark_y [m]", "mark_z [m]")
 """Elements of the privileged state that say where the mark is."""
