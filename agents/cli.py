@@ -5,6 +5,7 @@ worldmodel COMMAND [--flags] [key=value ...]        # also: python -m worldmodel
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import time
@@ -13,7 +14,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from agents import arguments
-from worldmodel.errors import ConfigError, MissingExtraError, WorldModelError
+from worldmodel.errors import ConfigError, LostRankError, MissingExtraError, WorldModelError
 from worldmodel.train.launch import launched_rank
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 USER_MISTAKE, BUG, INTERRUPTED = 2, 1, 130
 """Exit codes."""
-PATIENCE = 2.0
+PATIENCE = 10.0
 """Time in which another process may tell the same [s]."""
 GO_ON = "run the same command again to go on"
 
@@ -43,7 +44,7 @@ def main(words: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (WorldModelError, OSError) as error:
-        _last_words(f"error: {error}", debug)
+        _last_words(f"error: {error}", debug, at_once=isinstance(error, LostRankError))
         return USER_MISTAKE
     except Exception as error:
         _last_words(f"error: {type(error).__name__}: {error}; this is a bug, --debug shows where", debug)
@@ -56,8 +57,10 @@ def run(command: arguments.Command) -> int:
     from agents.console import Screen
 
     gl.choose_backend()
-    # of several processes, the first one tells
-    screen = Screen(open(os.devnull, "w") if launched_rank() else None)  # noqa: SIM115 (open to the end)
+    screen = Screen()
+    if launched_rank():  # of several processes, the first one tells
+        logging.disable(logging.WARNING)
+        screen = Screen(open(os.devnull, "w"))  # noqa: SIM115 (open to the end)
     if isinstance(command, arguments.Doctor):
         from agents import doctor
 
@@ -93,10 +96,10 @@ def make_env(config: EnvConfig, **overrides: Any) -> gymnasium.Env:
         raise MissingExtraError(f"env {config.id!r} needs the module {missing}, which is not installed: {remedy}") from error
 
 
-def _last_words(text: str, debug: bool) -> None:
+def _last_words(text: str, debug: bool, at_once: bool = False) -> None:
     if rank := launched_rank():
         # What befell all of them is told by the first one, whose end is the end of all; what befell this one alone, here.
-        time.sleep(PATIENCE)
+        time.sleep(0 if at_once else PATIENCE)
         text = f"process {rank}: {text}"
     if debug:
         traceback.print_exc()

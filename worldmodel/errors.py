@@ -1,11 +1,12 @@
 """Exceptions that a user can cause; the command line prints them as one line and exits with code 2.
 
-    WorldModelError (ValueError)
-    ├── ConfigError        a configuration names an unknown key, or holds a value of the wrong type
-    ├── DataError          a folder is no dataset, or a dataset is damaged
-    ├── CheckpointError    a folder is no checkpoint, or a checkpoint is damaged
-    ├── MismatchError      a checkpoint, a dataset and an environment do not fit each other
-    └── MissingExtraError  an optional dependency is needed and absent
+WorldModelError (ValueError)
+├── ConfigError        a configuration names an unknown key, or holds a value of the wrong type
+├── DataError          a folder is no dataset, or a dataset is damaged
+├── CheckpointError    a folder is no checkpoint, or a checkpoint is damaged
+├── MismatchError      a checkpoint, a dataset and an environment do not fit each other
+├── MissingExtraError  an optional dependency is needed and absent
+└── LostRankError      another process of a run has ended, or cannot be reached
 """
 
 from __future__ import annotations
@@ -36,6 +37,10 @@ class MismatchError(WorldModelError):
 
 class MissingExtraError(WorldModelError):
     """An optional dependency is needed and absent."""
+
+
+class LostRankError(WorldModelError):
+    """Another process of a run has ended, or cannot be reached."""
 
 
 def unknown_name(kind: str, name: str, available: Iterable[str]) -> str:

@@ -5,6 +5,8 @@ R ranks
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,16 +18,12 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from worldmodel.errors import WorldModelError
+from worldmodel.errors import LostRankError
 from worldmodel.nn.across import num_ranks
 from worldmodel.types import Window
 
 PATIENCE = timedelta(days=1)
 """How long the others wait while the first process prepares what all of them use."""
-
-
-class LostRankError(WorldModelError):
-    """Another process of this run has ended, or cannot be reached."""
 
 
 class Ranks:
@@ -106,12 +104,17 @@ class Ranks:
 
     @contextmanager
     def watch(self) -> Iterator[None]:
-        """Within the `with`, losing another process is a LostRankError; the others end, as they cannot go on without it."""
+        """Within the `with`, losing another process is a LostRankError; the others end, as they cannot go on without it.
+
+        torchrun ends them too: from then on its SIGTERM is ignored, so that there is time to say why.
+        """
         try:
             yield
         except RuntimeError as error:
             if self.world_size == 1 or not _of_connection(error):
                 raise
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGTERM, signal.SIG_IGN)
             why = str(error).strip().splitlines()[0]
             raise LostRankError(
                 f"process {self.rank} of {self.world_size} lost another one, which was killed or has failed ({why}); "

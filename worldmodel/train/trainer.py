@@ -213,9 +213,9 @@ class Trainer:
                 return self._end(step)
 
             # Update after update.
+            interrupts = stack.enter_context(Interrupts())
             stack.enter_context(compiled(self.learner.model, config.compile))
             batches = stack.enter_context(Prefetcher(self.batches))
-            interrupts = stack.enter_context(Interrupts())
             busy, waited, num_timed, saved_at = 0.0, 0.0, 0, time.monotonic()
             self.learner.train()
             while not clock.over(step):

@@ -40,6 +40,7 @@ MODEL = JEPAConfig(
     predictor=PredictorConfig(width=16, depth=2, num_heads=2, action_width=8, cond_dim=8),
     context_length=2,
 )
+SMALLEST = dataclasses.replace(MODEL, predictor=dataclasses.replace(MODEL.predictor, depth=1), context_length=1)
 EVERYTHING = ObjectiveConfig(
     target="ema",
     sigreg=SIGRegConfig(num_places=8, num_projections=8),
@@ -97,20 +98,26 @@ def in_double(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def make_trainer(
-    run_dir: Path, *, double: bool = True, objective: ObjectiveConfig = EVERYTHING, validates: bool = True, **changes: Any
+    run_dir: Path,
+    *,
+    double: bool = True,
+    model: JEPAConfig = MODEL,
+    objective: ObjectiveConfig = EVERYTHING,
+    validates: bool = True,
+    **changes: Any,
 ) -> Trainer:
     """A trainer whose settings differ from CONFIG's by `changes`."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model = JEPA(MODEL, SPEC)
+        jepa = JEPA(model, SPEC)
         if double:
-            model.encoder.tokenize_image.layers.register_forward_pre_hook(in_double)  # type: ignore[operator, union-attr]
-            model.double()
-        loss = build_objective(objective, model)
+            jepa.encoder.tokenize_image.layers.register_forward_pre_hook(in_double)  # type: ignore[operator, union-attr]
+            jepa.double()
+        loss = build_objective(objective, jepa)
         loss = loss.double() if double else loss
     config = dataclasses.replace(CONFIG, **changes)
     train, val = NoiseWindows(36, 0), NoiseWindows(16, 1) if validates else None
-    return Trainer(model, loss, train, val, config, JsonlLogger(run_dir), run_dir, diagnose=Health())
+    return Trainer(jepa, loss, train, val, config, JsonlLogger(run_dir), run_dir, diagnose=Health())
 
 
 def fit(run_dir: Path, *, stop_at: int | None = None, resume: bool = False, **changes: Any) -> Trainer:

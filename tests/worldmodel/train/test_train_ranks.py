@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import signal
 import warnings
 from pathlib import Path
 
@@ -13,12 +14,12 @@ import safetensors.torch
 import torch
 from train_fakes import CONFIG, FakeWindows, make_trainer
 
-from worldmodel.errors import CheckpointError, ConfigError
+from worldmodel.errors import CheckpointError, ConfigError, LostRankError
 from worldmodel.train import device, launch, ranks, sharded_state
 from worldmodel.train.device import resolve_device
 from worldmodel.train.launch import joined, launched_rank
 from worldmodel.train.parallel import Parallel
-from worldmodel.train.ranks import LostRankError, Ranks
+from worldmodel.train.ranks import Ranks
 from worldmodel.train.sharded_state import SHARDED, find_state, has_state, keep_state
 from worldmodel.train.state import STATE, TrainingState
 
@@ -84,7 +85,9 @@ def test_ranks_draw_apart_and_in_the_same_way_each_time() -> None:
     torch.Generator().manual_seed(second.seed(2**63 - 1))
 
 
-def test_a_lost_process_is_told_and_other_errors_are_themselves() -> None:
+def test_a_lost_process_is_told_and_other_errors_are_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
+    changed = []
+    monkeypatch.setattr(ranks.signal, "signal", lambda *words: changed.append(words))
     second = Ranks()
     second.rank, second.world_size = 1, 2
     with (
@@ -94,6 +97,7 @@ def test_a_lost_process_is_told_and_other_errors_are_themselves() -> None:
         raise RuntimeError("[../third_party/gloo/gloo/transport/tcp/pair.cc:547] Connection closed by peer [127.0.0.1]:9\nmore")
     with pytest.raises(RuntimeError, match="out of memory"), second.watch():
         raise RuntimeError("out of memory")
+    assert changed == [(signal.SIGTERM, signal.SIG_IGN)]  # torchrun's, so that there is time to tell
 
 
 def test_each_process_has_the_gpu_of_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,9 +108,7 @@ def test_each_process_has_the_gpu_of_its_number(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("LOCAL_RANK", "1")
     assert resolve_device("auto") == resolve_device("cuda") == torch.device("cuda", 1)
     monkeypatch.setenv("LOCAL_RANK", "2")
-    with pytest.raises(
-        ConfigError, match=r"process 2 of this .* no GPU of its own, there are 2; .*--nproc-per-node 2"
-    ):
+    with pytest.raises(ConfigError, match=r"process 2 of this .* no GPU of its own, there are 2; .*--nproc-per-node 2"):
         resolve_device("cuda")
     assert resolve_device("cpu") == torch.device("cpu")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
