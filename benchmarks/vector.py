@@ -1,9 +1,11 @@
-"""Sweeps a second of many environments at once, in the same run as Gymnasium's AsyncVectorEnv and `mujoco.batch` with threads.
+"""Actions a second of many environments at once, in the same run as Gymnasium's AsyncVectorEnv and `mujoco.batch` with threads.
 
     python -m benchmarks.vector [--num-envs 8] [--num-steps 40] [--repeats 3] [--json benchmarks/results/vector.json]
+    python -m benchmarks.vector --control ee_delta --num-steps 400 --json benchmarks/results/vector_ee_delta.json
 
-Everybody plays the same aimed sweeps from the same seeds, observations of 64 px included, in mode NEXT_STEP; a step in which a
-simulation is reset takes its time and counts as no sweep. The contestants take turns, and each one's median counts.
+Everybody plays the same aimed actions (sweeps, or those of another control mode) from the same seeds, observations of 64 px
+included, in mode NEXT_STEP; a step in which a simulation is reset takes its time and counts as no action. The contestants take
+turns, and each one's median counts. The threads of `mujoco.batch` compete in sweeps only.
 """
 
 from __future__ import annotations
@@ -28,10 +30,10 @@ FIRST_SEED = 0
 
 
 def script(num_envs: int, num_steps: int, kwargs: dict[str, Any]) -> tuple[np.ndarray, np.ndarray, float]:
-    """Aimed actions (steps, N, 4), whether each is a sweep (steps, N), and the seconds that one single environment took."""
-    actions = np.zeros((num_steps, num_envs, 4), np.float32)
-    sweeps = np.ones((num_steps, num_envs), np.bool_)
+    """Aimed actions (steps, N, A), whether each is one (steps, N), and the seconds that one single environment took."""
     env, seconds = TabletopEnv(**kwargs), 0.0
+    actions = np.zeros((num_steps, num_envs, len(env.control.names)), np.float32)
+    sweeps = np.ones((num_steps, num_envs), np.bool_)
     for i in range(num_envs):
         rng, over = np.random.default_rng(i), False
         env.reset(seed=FIRST_SEED + i)
@@ -67,9 +69,9 @@ def plain_async(num_envs: int, kwargs: Any, lp_num_threads: str | None) -> gym.v
             os.environ["LP_NUM_THREADS"] = before
 
 
-def measure(num_envs: int, num_steps: int, repeats: int, robot: str) -> dict[str, Any]:
-    """Median sweeps a second of each contestant."""
-    kwargs: Any = {"robot": robot}
+def measure(num_envs: int, num_steps: int, repeats: int, robot: str, control: str) -> dict[str, Any]:
+    """Median actions a second of each contestant."""
+    kwargs: Any = {"robot": robot} | ({"control_mode": control} if control != "sweep" else {})
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     actions, sweeps, _ = script(num_envs, num_steps, kwargs)
     contestants: dict[str, Callable[[], Any]] = {
@@ -78,6 +80,8 @@ def measure(num_envs: int, num_steps: int, repeats: int, robot: str) -> dict[str
         "AsyncVectorEnv, LP_NUM_THREADS=0": lambda: plain_async(num_envs, kwargs, "0"),
         "mujoco.batch with threads": lambda: BatchThreads(num_envs, cores, kwargs),
     }
+    if control != "sweep":
+        del contestants["mujoco.batch with threads"]
     seconds: dict[str, list[float]] = {name: [] for name in ("one environment on one core", *contestants)}
     for _ in range(repeats):
         seconds["one environment on one core"].append(_on_one_core(lambda: script(num_envs, num_steps, kwargs)[2]))
@@ -86,13 +90,14 @@ def measure(num_envs: int, num_steps: int, repeats: int, robot: str) -> dict[str
             play(world, actions[:1])
             seconds[name].append(play(world, actions))
             world.close()
+    unit = "sweeps" if control == "sweep" else "actions"
     rates = {name: int(sweeps.sum()) / statistics.median(values) for name, values in seconds.items()}
     return {
         "num_envs": num_envs,
         "num_steps": num_steps,
-        "num_sweeps": int(sweeps.sum()),
+        f"num_{unit}": int(sweeps.sum()),
         "repeats": repeats,
-        "sweeps_per_s": rates,
+        f"{unit}_per_s": rates,
         "make_vec_over_AsyncVectorEnv": rates["make_vec"] / rates["AsyncVectorEnv"],
         "make_vec_over_one_environment": rates["make_vec"] / rates["one environment on one core"],
     }
@@ -116,14 +121,15 @@ def main() -> None:
     parser.add_argument("--num-steps", type=int, default=40)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--robot", default="arm")
+    parser.add_argument("--control", default="sweep", help="control mode: sweep, pick_place, ee_delta or joint")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    results = measure(arguments.num_envs, arguments.num_steps, arguments.repeats, arguments.robot)
+    results = measure(arguments.num_envs, arguments.num_steps, arguments.repeats, arguments.robot, arguments.control)
     from benchmarks.sweeps import _processor  # here, since it tells the software renderer of this process to keep to one core
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     about = {"processor": _processor(), "cores": cores, "load": os.getloadavg()[0], "mujoco": mujoco.__version__}
-    text = json.dumps({"hardware": about, "robot": arguments.robot, **results}, indent=2)
+    text = json.dumps({"hardware": about, "robot": arguments.robot, "control": arguments.control, **results}, indent=2)
     print(text)
     if arguments.json is not None:
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
