@@ -144,15 +144,16 @@ def require_fit(run: Run, env: gymnasium.Env) -> int:
     """Number of the run's embodiment that fits an environment; MismatchError naming every way in which the nearest does not."""
     found, sensors = spec_of(env), sensors_of(run, env)
     lines = [world.differences(found, tuple(key for key in sensors if key in world.sensors)) for world in run.worlds]
-    # robots that show and do the same are told apart by their names
-    number = min(range(len(lines)), key=lambda n: (len(lines[n]), run.worlds[n].robot != found.robot))
+    # robots that do the same are told apart by their names, and by what they have of the sensors that may be missing
+    lacking = [sum((key in world.sensors) != (key in sensors) for key in run.model.config.sensors) for world in run.worlds]
+    number = min(range(len(lines)), key=lambda n: (len(lines[n]), run.worlds[n].robot != found.robot, lacking[n]))
     if lines[number]:
         which = f" of embodiment {number}" if len(lines) > 1 else ""
         raise MismatchError(f"{run.directory}: environment does not fit{which}: " + "; ".join(lines[number]))
     return number
 
 
-def lacking(run: Run, sensors: tuple[str, ...], without: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def failing(run: Run, sensors: tuple[str, ...], without: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Sensors that are left when those of `without` fail, and the cameras among these, which go on with black pictures.
 
     Raises ConfigError for a sensor that the run does not read, MismatchError for one that it cannot do without.
@@ -177,7 +178,7 @@ def build_agent(
 
     The run's model is the embodiment of this environment from now on. `without`: sensors that have failed.
     """
-    sensors, dead = lacking(run, sensors_of(run, env), without)
+    sensors, dead = failing(run, sensors_of(run, env), without)
     number = require_fit(run, env)
     run.model.embody(number)
     recorded = run.recorded.actions if run.recorded is not None else None

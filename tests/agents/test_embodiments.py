@@ -228,3 +228,31 @@ def test_what_was_never_hidden_cannot_fail(run_dir: Path) -> None:
         make_agent("worldmodel~state", run, run.experiment(), env)
     blind = make_agent("worldmodel~pixels", run, run.experiment(), env)  # a black picture is a picture
     assert env.action_space.contains(first_action(blind, env))
+
+
+class Feeling(Blind):
+    """Sees nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.observation_space = gymnasium.spaces.Dict(state=LineWorld().observation_space["state"])  # type: ignore[index]
+
+    def _observe(self) -> dict[str, np.ndarray]:
+        return {"state": LineWorld._observe(self)["state"]}
+
+
+def test_robots_with_different_sensors_share_a_model(data: tuple[Path, Path], tmp_path: Path) -> None:
+    for name, world in (("blind", Blind), ("feeling", Feeling)):
+        settings = RecordConfig(num_episodes=24, seed=7, workers=1, aimed=0.0, random=1.0, expert=0.0)
+        record(world, settings, tmp_path / name)
+    sources = (data[0], tmp_path / "blind", tmp_path / "feeling")
+    experiment = config(encoder={"sensor_dropout": 0.3})
+    stages.fit_model(experiment, sources, tmp_path / "run", resume=False, progress=NoProgress())
+    stages.fit_heads_of(experiment, sources, tmp_path / "run", progress=NoProgress())
+    assert "position_cm_0" in measure(experiment, sources, tmp_path / "run")
+    run = load_run(tmp_path / "run")
+    assert [set(world.sensors) for world in run.worlds] == [{"pixels", "state"}, {"pixels"}, {"state"}]
+    for number, env in enumerate((LineWorld(3, 6), Blind(), Feeling())):
+        agent = build_agent(run, run.experiment().planner, run.experiment().cost, env)
+        assert run.model.embodiment == number
+        assert env.action_space.contains(first_action(agent, env))
