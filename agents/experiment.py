@@ -22,8 +22,8 @@ from worldmodel.framing import Framing
 from worldmodel.heads import HeadsConfig
 from worldmodel.jepa import JEPAConfig
 from worldmodel.objectives import ObjectiveConfig
+from worldmodel.train.config import TrainConfig
 from worldmodel.train.logging import LoggingConfig
-from worldmodel.train.trainer import TrainConfig
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 from agents import strict
 from agents.experiment import ExperimentConfig
-from worldmodel.train.trainer import NOT_SHAPING
+from worldmodel.train.config import NOT_SHAPING
 
 OF_DATA = ("val_fraction", "stride", "frame_skip", "image_size")
 """Settings of the data section that decide what a window is; which datasets there are is in their fingerprint."""

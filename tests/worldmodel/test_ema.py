@@ -15,8 +15,9 @@ from worldmodel.errors import ConfigError
 from worldmodel.jepa import JEPA
 from worldmodel.objectives import EMAConfig, ObjectiveConfig, build_objective
 from worldmodel.objectives.ema import EMATarget
+from worldmodel.train.config import TrainConfig
 from worldmodel.train.logging import JsonlLogger
-from worldmodel.train.trainer import TrainConfig, Trainer
+from worldmodel.train.trainer import Trainer
 
 
 def test_the_decay_follows_its_schedule() -> None:

@@ -9,7 +9,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import timedelta
 from typing import Any
 
@@ -72,13 +72,14 @@ class Ranks:
         parts: list[Window] = [window] * self.world_size
         dist.all_gather_object(parts, window)
 
-        def joined(name: str) -> dict[str, Tensor]:
-            return {key: torch.cat([getattr(part, name)[key] for part in parts]) for key in getattr(window, name)}
-
-        plain = {
-            name: torch.cat([getattr(part, name) for part in parts]) for name in ("actions", "episode_index", "frame_index")
-        }
-        return replace(window, observations=joined("observations"), labels=joined("labels"), **plain)
+        values: dict[str, Any] = {}
+        for name in (field.name for field in fields(window)):
+            of_ranks = [getattr(part, name) for part in parts]
+            if isinstance(of_ranks[0], Tensor):
+                values[name] = torch.cat(of_ranks)
+            elif isinstance(of_ranks[0], dict):
+                values[name] = {key: torch.cat([found[key] for found in of_ranks]) for key in of_ranks[0]}
+        return replace(window, **values)
 
     def seed(self, seed: int, step: int = 0) -> int:
         """For what each rank draws on its own from update `step` on, such as dropout: the first one's is `seed` itself."""

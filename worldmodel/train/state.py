@@ -104,6 +104,16 @@ def unpack(
     return _part(tensors, "generator")
 
 
+def differences(before: Any, now: Any, path: str = "") -> list[str]:
+    """One line for each leaf that two nested dictionaries do not share."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        lines = []
+        for key in [*before, *(key for key in now if key not in before)]:
+            lines += differences(before.get(key), now.get(key), f"{path}.{key}" if path else key)
+        return lines
+    return [] if before == now else [f"{path} was {before!r} and is {now!r}"]
+
+
 def _part(tensors: Mapping[str, Tensor], owner: str) -> dict[str, Tensor]:
     """The tensors of one owner, without its name before theirs."""
     return {name.removeprefix(owner + "."): value for name, value in tensors.items() if name.startswith(owner + ".")}

@@ -20,9 +20,10 @@ from worldmodel.jepa import JEPA, JEPAConfig
 from worldmodel.masking import BlockMaskConfig
 from worldmodel.objectives import MaskedConfig, ObjectiveConfig, SIGRegConfig, build_objective
 from worldmodel.predictor import PredictorConfig
+from worldmodel.train.config import TrainConfig
 from worldmodel.train.logging import JsonlLogger
 from worldmodel.train.parallel import Parallel
-from worldmodel.train.trainer import TrainConfig, Trainer
+from worldmodel.train.trainer import Trainer
 from worldmodel.types import ActionSpec, SensorSpec, Window, WorldSpec
 
 SPEC = WorldSpec(

@@ -17,9 +17,10 @@ from worldmodel.objectives import ObjectiveConfig, build_objective
 from worldmodel.predictor import PredictorConfig
 from worldmodel.train.checkpoint import load_checkpoint, load_weights, save_model
 from worldmodel.train.compilation import compiled
+from worldmodel.train.config import TrainConfig
 from worldmodel.train.logging import JsonlLogger, read_metrics
 from worldmodel.train.manifest import DataSummary, new_manifest, seed_ranges
-from worldmodel.train.trainer import TrainConfig, Trainer
+from worldmodel.train.trainer import Trainer
 from worldmodel.types import ActionSpec, Episode, SensorSpec, WorldSpec
 
 SPEC = WorldSpec(

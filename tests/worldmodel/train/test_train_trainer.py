@@ -20,9 +20,9 @@ from train_fakes import CONFIG, KILLED, FakeModel, FakeWindows, make_trainer, ob
 
 from worldmodel.data import Batches, JoinedWindows, MixtureSampler
 from worldmodel.errors import CheckpointError, ConfigError, DataError, MismatchError, WorldModelError
+from worldmodel.train.config import TrainConfig
 from worldmodel.train.logging import read_metrics
 from worldmodel.train.state import STATE, load_state
-from worldmodel.train.trainer import TrainConfig
 
 TIMED = ("time", "train/samples_per_s", "train/data_wait_share", "train/cpu_seconds")
 

@@ -16,9 +16,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from worldmodel.train.config import TrainConfig
 from worldmodel.train.logging import JsonlLogger
 from worldmodel.train.manifest import DataSummary, Manifest, new_manifest
-from worldmodel.train.trainer import TrainConfig, Trainer
+from worldmodel.train.trainer import Trainer
 from worldmodel.types import ActionSpec, SensorSpec, Window, WorldSpec
 
 SPEC = WorldSpec(
