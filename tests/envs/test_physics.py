@@ -75,3 +75,18 @@ def test_the_tabletop_in_the_middle_of_sweeps(robot: str) -> None:
                 mujoco.mj_step(env.model, env.data, STEPS_PER_TICK)
     assert most > 12  # contacts: the paddle's among them
     env.close()
+
+
+@pytest.mark.parametrize("robot", sorted(ROBOTS))
+@pytest.mark.parametrize("task", ["pick", "load_rack"])
+def test_the_gripper_in_the_middle_of_a_pick_and_place(robot: str, task: str) -> None:
+    env = TabletopEnv(robot=robot, task=task, control_mode="pick_place")
+    env.reset(seed=1)
+    held = 0
+    for tick, _ in enumerate(env.control.act(env.expert_action(np.random.default_rng(0)).astype(np.float64))):
+        if tick % 8 == 0:
+            assert_agree(env.model, env.data)
+            held += env.world.held().any()
+        mujoco.mj_step(env.model, env.data, STEPS_PER_TICK)
+    assert held > 4
+    env.close()
