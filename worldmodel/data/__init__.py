@@ -13,7 +13,7 @@
 from __future__ import annotations
 
 from worldmodel.data.dataset import Dataset
-from worldmodel.data.format.episodes_table import EpisodeRow
+from worldmodel.data.format.episode_row import EpisodeRow
 from worldmodel.data.format.video import VideoConfig
 from worldmodel.data.format.world import require_free
 from worldmodel.data.loading.batches import Batches, BatchSource

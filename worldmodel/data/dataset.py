@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from worldmodel.data.format.episodes_table import EpisodeRow, merged_stats
+from worldmodel.data.format.episode_row import EpisodeRow
+from worldmodel.data.format.episodes_table import merged_stats
 from worldmodel.data.format.features import BOOKKEEPING, LABEL, STATS, Feature, sensor_columns
 from worldmodel.data.format.files import Folder, LocalFolder, one_line, read_json
-from worldmodel.data.format.foreign import foreign_stats
+from worldmodel.data.format.foreign_episodes import foreign_stats
 from worldmodel.data.format.frame_reader import FrameReader, Layout, runs
 from worldmodel.data.format.opening import load
 from worldmodel.data.format.statistics import Stats

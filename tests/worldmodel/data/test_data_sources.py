@@ -11,7 +11,7 @@ import torch
 from tiny_world import SPEC, make_episode
 
 from worldmodel.data import Dataset, DatasetWriter, FrameCache, StreamedWindows, Windows, finalize
-from worldmodel.data.loading import cache_build, stream
+from worldmodel.data.loading import cache_processes, stream
 
 SIZE = 112
 
@@ -55,7 +55,7 @@ def test_films(films: Path, monkeypatch: pytest.MonkeyPatch, image_size: int | N
 def test_films_at_a_url_are_fetched_for_the_programs_that_decode_them(
     films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(cache_build, "PIECE_FRAMES", 12)
+    monkeypatch.setattr(cache_processes, "PIECE_FRAMES", 12)
     remote = Dataset.open(f"file://{films}", local=tmp_path / "fetched")
     assert not (remote.root / "videos").exists()
     here = FrameCache.build(Dataset.open(films), ("pixels",), tmp_path / "here")

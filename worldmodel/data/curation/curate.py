@@ -10,7 +10,7 @@ from worldmodel.data.curation.expression import Expression, Value
 from worldmodel.data.curation.labels import label_values, measure_labels
 from worldmodel.data.curation.quality import VALUE_NAMES, QualityConfig, measure_quality
 from worldmodel.data.dataset import Dataset
-from worldmodel.data.format.episodes_table import EpisodeRow
+from worldmodel.data.format.episode_row import EpisodeRow
 from worldmodel.errors import DataError
 from worldmodel.progress import Progress
 

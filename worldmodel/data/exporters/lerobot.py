@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from worldmodel.data.dataset import Dataset
 from worldmodel.data.exporters.base import numbers
 from worldmodel.data.format import statistics
-from worldmodel.data.format.episodes_table import video_columns
+from worldmodel.data.format.episode_row import video_columns
 from worldmodel.data.format.features import (
     DATA_PATH,
     EPISODES_PATH,

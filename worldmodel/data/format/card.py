@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from worldmodel.data.dataset import Dataset
-from worldmodel.data.format.episodes_table import video_columns
+from worldmodel.data.format.episode_row import video_columns
 from worldmodel.data.format.features import IMPORTED
 
 MAX_TASKS = 50

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from worldmodel.data.format.episodes_table import EpisodeRow
+from worldmodel.data.format.episode_row import EpisodeRow
 from worldmodel.data.format.features import PICTURES, Feature, sensor_columns
 from worldmodel.data.format.files import Folder, read_rows, reading
 from worldmodel.data.format.frames import from_arrow

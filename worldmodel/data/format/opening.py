@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from worldmodel.data.format.episodes_table import EpisodeRow, read_episodes
+from worldmodel.data.format.episode_row import EpisodeRow
+from worldmodel.data.format.episodes_table import read_episodes
 from worldmodel.data.format.features import CHECKSUMS, INFO, STATS, WORLD, Feature, features_of
 from worldmodel.data.format.files import Folder, inside
-from worldmodel.data.format.foreign import foreign_episodes, foreign_layout
+from worldmodel.data.format.foreign import foreign_layout
+from worldmodel.data.format.foreign_episodes import foreign_episodes
 from worldmodel.data.format.frame_reader import Layout
 from worldmodel.data.format.info import read_info, require_readable
 from worldmodel.data.format.world import read_world

@@ -10,7 +10,6 @@ Layout: huggingface/lerobot, docs of the v2.1 format and its conversion to v3.0.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,12 +22,13 @@ from worldmodel.data.format.features import BOOKKEEPING, LABEL
 from worldmodel.data.format.files import inside, one_line, read_json, reading
 from worldmodel.data.importers.base import LAST_LEFT_OUT, Role, SourceEpisode, SourceField, SourceInfo, Values
 from worldmodel.data.importers.identity import identity_of
+from worldmodel.data.importers.lerobot_v2_meta import VERSIONS, element_names, is_data, json_lines, read_info
 from worldmodel.data.importers.pixels import decode_image, video_frames
 from worldmodel.data.importers.plan import free_key, safe
+from worldmodel.data.importers.values import column_values
 from worldmodel.errors import DataError
 
 KIND = "lerobot-v2"
-VERSIONS = ("v2.0", "v2.1")
 _VECTORS = {"observation.state": "proprio", "observation.environment_state": "state"}
 _ROLES: dict[str, Role] = {"action": "action", "next.reward": "reward", "next.success": "success"}
 _DONE = "next.done"
@@ -45,9 +45,9 @@ class LeRobotV2:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.info = _checked(root / "meta/info.json")
-        self.tasks = {row["task_index"]: row["task"] for row in _json_lines(root / "meta/tasks.jsonl", ("task_index", "task"))}
-        self.rows = _json_lines(root / "meta/episodes.jsonl", ("episode_index", "tasks", "length"))
+        self.info = read_info(root / "meta/info.json")
+        self.tasks = {row["task_index"]: row["task"] for row in json_lines(root / "meta/tasks.jsonl", ("task_index", "task"))}
+        self.rows = json_lines(root / "meta/episodes.jsonl", ("episode_index", "tasks", "length"))
         numbers = [row["episode_index"] for row in self.rows]
         if numbers != list(range(self.info["total_episodes"])):
             raise DataError(
@@ -70,7 +70,7 @@ class LeRobotV2:
             name=self.root.name,
             fields=fields,
             num_episodes=len(self.rows),
-            identity=identity_of(KIND, self.root, (p for p in self.root.rglob("*") if p.is_file() and _is_data(p, self.root))),
+            identity=identity_of(KIND, self.root, (p for p in self.root.rglob("*") if p.is_file() and is_data(p, self.root))),
             fps=float(self.info["fps"]),
             robot=str(self.info.get("robot_type") or ""),
             notes=(LAST_LEFT_OUT,),
@@ -119,7 +119,7 @@ class LeRobotV2:
             free_key(key, taken),
             shape,
             feature["dtype"],
-            names=_element_names(feature.get("names")),
+            names=element_names(feature.get("names")),
             privileged=name == "observation.environment_state",
             low=low,
             high=high,
@@ -131,7 +131,7 @@ class LeRobotV2:
         if not path.exists():
             return None, None
         lows, highs = [], []
-        for row in _json_lines(path, ("episode_index", "stats")):
+        for row in json_lines(path, ("episode_index", "stats")):
             try:
                 lows.append(row["stats"][name]["min"])
                 highs.append(row["stats"][name]["max"])
@@ -187,87 +187,3 @@ class LeRobotV2:
         except (LookupError, ValueError, AttributeError, TypeError) as error:
             raise DataError(f"{self.root / 'meta/info.json'} is damaged: {pattern} is {text!r}") from error
         return inside(self.root, relative)
-
-
-def column_values(column: pa.ChunkedArray, shape: tuple[int, ...], what: str) -> np.ndarray:
-    """A parquet column of numbers or of lists of them as rows, (rows, *shape).
-
-    Raises:
-        DataError: missing values, no numbers, or rows of another shape.
-    """
-    array: Any = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
-    if isinstance(array, pa.ExtensionArray):  # Hugging Face's Array2D and up
-        array = array.storage
-    count, nulls = len(array), array.null_count
-    while isinstance(array, (pa.ListArray, pa.LargeListArray, pa.FixedSizeListArray)):
-        if not isinstance(array, pa.FixedSizeListArray) and len(set(np.diff(array.offsets.to_numpy()).tolist())) > 1:
-            raise DataError(f"{what} is ragged: its rows have different lengths")
-        array = array.flatten()
-        nulls += array.null_count
-    if nulls:
-        raise DataError(f"{what} has {nulls} missing values; expected none")
-    if not (pa.types.is_integer(array.type) or pa.types.is_floating(array.type) or pa.types.is_boolean(array.type)):
-        raise DataError(f"{what} is {array.type}; expected numbers")
-    if len(array) != count * int(np.prod(shape, dtype=int)):
-        raise DataError(f"{what} has {len(array)} numbers in {count} rows; expected the shape {shape} a row")
-    return array.to_numpy(zero_copy_only=False).reshape(count, *shape)
-
-
-def _checked(path: Path) -> dict[str, Any]:
-    """info.json, with what is needed of it in place."""
-    info = read_json(path)
-    if info.get("codebase_version") not in VERSIONS:
-        raise DataError(f"{path} has version {info.get('codebase_version')!r}; expected {' or '.join(VERSIONS)}")
-    for name in ("total_episodes", "chunks_size"):
-        if not isinstance(info.get(name), int) or info[name] < 1:
-            raise DataError(f"{path} is damaged: {name} is {info.get(name)!r}; expected a positive whole number")
-    if not isinstance(info.get("fps"), int | float) or not 0 < info["fps"] < float("inf"):
-        raise DataError(f"{path} is damaged: fps is {info.get('fps')!r}; expected a positive number")
-    features = info.get("features")
-    if not isinstance(features, dict) or not features:
-        raise DataError(f"{path} is damaged: features are not a table of columns")
-    for name, feature in features.items():
-        shape = feature.get("shape") if isinstance(feature, dict) else None
-        pictures = isinstance(feature, dict) and feature.get("dtype") in ("image", "video")
-        if (
-            not isinstance(shape, list)
-            or not all(isinstance(n, int) and n > 0 for n in shape)
-            or (pictures and len(shape) != 3)
-        ):
-            raise DataError(f"{path} is damaged: feature {name!r} has the shape {shape!r}")
-        if not isinstance(feature.get("dtype"), str):
-            raise DataError(f"{path} is damaged: feature {name!r} has the dtype {feature.get('dtype')!r}")
-    return info
-
-
-def _json_lines(path: Path, keys: tuple[str, ...]) -> list[dict[str, Any]]:
-    """One object a line, each with these keys."""
-    rows = []
-    try:
-        with open(path, encoding="utf-8") as file:
-            for number, line in enumerate(file, start=1):
-                if not line.strip():
-                    continue
-                row = json.loads(line)
-                missing = [key for key in keys if not isinstance(row, dict) or key not in row]
-                if missing:
-                    raise DataError(f"{path}: line {number} has no {missing[0]!r}")
-                rows.append(row)
-    except FileNotFoundError as error:
-        raise DataError(f"{path} is missing; expected a file of a LeRobot v2.1 dataset") from error
-    except (OSError, ValueError, RecursionError) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"{path} is damaged: expected a JSON object a line, {one_line(error)}") from error
-    return rows
-
-
-def _element_names(names: Any) -> tuple[str, ...]:
-    """LeRobot writes a list of names, or groups of them such as {"motors": [...]}."""
-    if isinstance(names, dict):
-        names = [name for group in names.values() if isinstance(group, list) for name in group]
-    return tuple(map(str, names)) if isinstance(names, list) else ()
-
-
-def _is_data(path: Path, root: Path) -> bool:
-    return path.relative_to(root).parts[0] in ("meta", "data", "videos", "images") and not path.name.startswith(".")

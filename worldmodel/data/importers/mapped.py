@@ -13,7 +13,7 @@ from worldmodel.data.importers.base import ClipSource, ImportedWorld, Source, So
 from worldmodel.data.importers.bounds import action_spec
 from worldmodel.data.importers.mapping import ImportMap
 from worldmodel.data.importers.pixels import collect
-from worldmodel.data.importers.plan import LABEL_CASTS, NO_UNIT, plan, sensor_spec
+from worldmodel.data.importers.plan import LABEL_CASTS, NO_UNIT, plan, rates, sensor_spec
 from worldmodel.data.importers.values import between, finite, rows, scaled, to_float32
 from worldmodel.errors import ConfigError, DataError
 from worldmodel.progress import Progress
@@ -41,7 +41,7 @@ class MappedImporter:
         self.mapping = mapping = mapping or ImportMap()
         self.info = info = source.describe()
         self.plan = plan(info, mapping, where)
-        self.every, self.fps, rate_notes = _rates(info.fps, mapping, where)
+        self.every, self.fps, rate_notes = rates(info.fps, mapping, where)
         if self.every > 1 and self.plan.action and mapping.rates.actions is None:
             raise ConfigError(
                 f"{where}: rates: every {self.every}th frame is kept; say what becomes of the actions between: "
@@ -229,20 +229,3 @@ class MappedImporter:
                 yield f"{name} is float64 in the source; kept as float32"
         if self.films:
             yield f"pictures this large are stored as video, close to the source's but not equal: {', '.join(self.films)}"
-
-
-def _rates(source_fps: float | None, mapping: ImportMap, where: str) -> tuple[int, float, tuple[str, ...]]:
-    """Every how manieth frame is kept, the dataset's frames a second, and what was assumed."""
-    notes: tuple[str, ...] = ()
-    before = mapping.rates.source_fps or source_fps
-    if before is None:
-        if mapping.rates.fps is not None:
-            raise ConfigError(f"{where}: rates: fps is {mapping.rates.fps:g}, but the source tells no rate; give source_fps")
-        before = 1.0
-        notes = ("the source tells no rate: one frame a second is assumed (rates.source_fps in the map)",)
-    fps = mapping.rates.fps or before
-    every = max(1, round(before / fps))
-    if abs(before / fps - every) > 1e-6 * every:
-        wholes = ", ".join(f"{before / n:g}" for n in range(1, 6)) + ", ..."
-        raise ConfigError(f"{where}: rates: {before:g} frames a second are no whole multiple of fps {fps:g}; expected {wholes}")
-    return every, fps, notes

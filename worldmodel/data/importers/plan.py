@@ -98,6 +98,23 @@ def sensor_spec(key: str, name: str, source: SourceField, mapping: ImportMap) ->
     )
 
 
+def rates(source_fps: float | None, mapping: ImportMap, where: str) -> tuple[int, float, tuple[str, ...]]:
+    """Every how manieth frame is kept, the dataset's frames a second, and what was assumed."""
+    notes: tuple[str, ...] = ()
+    before = mapping.rates.source_fps or source_fps
+    if before is None:
+        if mapping.rates.fps is not None:
+            raise ConfigError(f"{where}: rates: fps is {mapping.rates.fps:g}, but the source tells no rate; give source_fps")
+        before = 1.0
+        notes = ("the source tells no rate: one frame a second is assumed (rates.source_fps in the map)",)
+    fps = mapping.rates.fps or before
+    every = max(1, round(before / fps))
+    if abs(before / fps - every) > 1e-6 * every:
+        wholes = ", ".join(f"{before / n:g}" for n in range(1, 6)) + ", ..."
+        raise ConfigError(f"{where}: rates: {before:g} frames a second are no whole multiple of fps {fps:g}; expected {wholes}")
+    return every, fps, notes
+
+
 def element_names(key: str, source: SourceField, unit: Unit) -> tuple[str, ...]:
     """Names of a vector's elements, with the map's unit in brackets in place of the source's."""
     size = int(np.prod(source.shape, dtype=int))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+import pyarrow as pa
 
 from worldmodel.data.importers.base import Values
 from worldmodel.data.importers.mapping import Unit
@@ -70,3 +71,27 @@ def between(actions: np.ndarray, every: int, rule: Literal["sum", "last", "stack
             return groups[:, -1]
         case "stack":
             return groups.reshape(len(groups), -1)
+
+
+def column_values(column: pa.ChunkedArray, shape: tuple[int, ...], what: str) -> np.ndarray:
+    """A parquet column of numbers or of lists of them as rows, (rows, *shape).
+
+    Raises:
+        DataError: missing values, no numbers, or rows of another shape.
+    """
+    array: Any = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
+    if isinstance(array, pa.ExtensionArray):  # Hugging Face's Array2D and up
+        array = array.storage
+    count, nulls = len(array), array.null_count
+    while isinstance(array, (pa.ListArray, pa.LargeListArray, pa.FixedSizeListArray)):
+        if not isinstance(array, pa.FixedSizeListArray) and len(set(np.diff(array.offsets.to_numpy()).tolist())) > 1:
+            raise DataError(f"{what} is ragged: its rows have different lengths")
+        array = array.flatten()
+        nulls += array.null_count
+    if nulls:
+        raise DataError(f"{what} has {nulls} missing values; expected none")
+    if not (pa.types.is_integer(array.type) or pa.types.is_floating(array.type) or pa.types.is_boolean(array.type)):
+        raise DataError(f"{what} is {array.type}; expected numbers")
+    if len(array) != count * int(np.prod(shape, dtype=int)):
+        raise DataError(f"{what} has {len(array)} numbers in {count} rows; expected the shape {shape} a row")
+    return array.to_numpy(zero_copy_only=False).reshape(count, *shape)

@@ -23,8 +23,8 @@ from pyarrow import csv
 from worldmodel.data.format.files import one_line, read_parquet
 from worldmodel.data.importers.base import Role, SourceEpisode, SourceField, SourceInfo
 from worldmodel.data.importers.identity import identity_of
-from worldmodel.data.importers.lerobot_v2 import column_values
 from worldmodel.data.importers.pixels import VIDEO_SUFFIXES, video_frames, video_shape
+from worldmodel.data.importers.values import column_values
 from worldmodel.errors import DataError
 
 KIND = "videos"

@@ -1,4 +1,4 @@
-"""A program that decodes episodes into a cache that another process is building; see cache_build.py.
+"""A program that decodes episodes into a cache that another process is building; see cache_processes.py.
 
 It reads the job, a line of JSON, and then lines of "first episode, episode after the last, row of the first frame". After
 each it prints how many frames it has written, or what went wrong, and it ends with its input.
@@ -7,6 +7,7 @@ each it prints how many frames it has written, or what went wrong, and it ends w
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from worldmodel.progress import NoProgress
 
 def main() -> None:
     """Work until the input ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the builder, which ends this one
     job = json.loads(sys.stdin.readline() or "{}")
     if not job:
         return

@@ -16,7 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from worldmodel.data.dataset import Dataset
-from worldmodel.data.format.episodes_table import read_episode_table, video_columns
+from worldmodel.data.format.episode_row import video_columns
+from worldmodel.data.format.episodes_table import read_episode_table
 from worldmodel.data.format.features import (
     CHECKSUMS,
     CHUNK_FILES,

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from worldmodel.data.dataset import Dataset
-from worldmodel.data.format.episodes_table import EpisodeRow
+from worldmodel.data.format.episode_row import EpisodeRow
 from worldmodel.data.format.features import PICTURES, arrow_schema
 from worldmodel.data.format.files import LocalFolder, inside, one_line, read_rows, reading, sha256_of
 from worldmodel.data.format.footers import footer

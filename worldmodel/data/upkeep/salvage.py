@@ -11,15 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from worldmodel.data.format.episodes_table import (
-    EPISODE_COLUMNS,
-    ORIGIN_COLUMNS,
-    EpisodeRow,
-    data_file,
-    places_of,
-    video_columns,
-    video_place,
-)
+from worldmodel.data.format.episode_row import EpisodeRow, data_file, places_of, video_columns, video_place
+from worldmodel.data.format.episodes_table import EPISODE_COLUMNS, ORIGIN_COLUMNS
 from worldmodel.data.format.features import CHECKSUMS, DATA_PATH, INFO, LABEL, VIDEO_PATH, WORLD, Feature, features_of
 from worldmodel.data.format.files import inside, one_line, read_parquet
 from worldmodel.data.format.info import read_info, require_readable
@@ -82,7 +75,7 @@ def read_remains(root: Path) -> Remains:
         info, total = new_info(spec, fps, _features(root, spec), 0, 0, 0), None
         if (root / INFO).exists():
             damaged.append(root / INFO)
-        notes.append(f"{INFO} is made anew: {_after(error, INFO)}")
+        notes.append(f"{INFO} is made anew: {_after(error, INFO) if (root / INFO).exists() else 'it is missing'}")
     table, broken = _read_tables(root, {*EPISODE_COLUMNS, *places_of(video_columns(info["features"]))})
     damaged += [path for path, _ in broken]
     notes += [f"{path.relative_to(root)} is set aside: {why}" for path, why in broken]
