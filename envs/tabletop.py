@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 
 import gymnasium as gym
 import mujoco
@@ -45,7 +45,7 @@ class TabletopEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
     Terminated when the task is done or beyond saving; truncated after `max_steps` actions.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 1}
+    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 1}  # noqa: RUF012, one a class in Gymnasium
 
     def __init__(
         self,
@@ -117,6 +117,7 @@ class TabletopEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
         unit = np.ones(len(self.control.names), np.float32)
         self.action_space = Box(-unit, unit, dtype=np.float32)
         self.observation_space = self.sensors.space  # pyright: ignore[reportAttributeAccessIssue]
+        self.metadata = type(self).metadata | {"render_fps": 1 if self.control.is_skill else 10}
         self.steps = 0
         self.peak_force = 0.0
 

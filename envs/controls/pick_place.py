@@ -35,6 +35,9 @@ class PickPlaceControl(Control):
         """See `Control.act`."""
         poses = np.clip(action, -1, 1).reshape(2, 3) * YAW_SCALE
         poses[:, :2] = to_table(action.reshape(2, 3)[:, :2], PICK_LOW, PICK_HIGH)
+        above = np.insert(poses, 2, self.motion.config.lift_height, axis=1)
+        beyond = np.abs(self.world.robot.reachable(above) - above).max() > 1e-9
+        self.violations += bool(beyond or np.abs(action).max() > 1)
         result = yield from self.motion.pick_place(self.world.data, *poses)
         info = {"blocked": result.blocked, "grasped": result.grasped, "dropped": result.dropped}
         return Outcome(result.peak_force, result.duration, info)

@@ -109,3 +109,16 @@ def test_a_wild_action_is_carried_out_as_far_as_it_goes(env: TabletopEnv) -> Non
     for action in (np.full(6, 50.0), np.full(6, -50.0), np.array([1, 1, 1, 1, 1, -1.0])):
         info = env.step(action)[-1]
         assert np.isfinite(env.data.qpos).all() and np.isfinite(info["peak_force"])
+
+
+def test_what_is_out_of_reach_or_of_bounds_is_counted() -> None:
+    world = TabletopEnv("arm", task="clear", control_mode="pick_place")
+    world.reset(seed=0)
+    inside = np.array([0.0, -1.0, 0, 0.2, -1.0, 0], np.float32)
+    assert world.step(inside)[-1]["workspace_violations"] == 0
+    assert world.step(np.array([0.0, -1.0, 0, 1.0, 1.0, 0]))[-1]["workspace_violations"] == 1  # the bin's far corner
+    assert world.step(inside * [1, 1, 1, 9, 1, 1])[-1]["workspace_violations"] == 2
+    world.reset(seed=0)
+    assert world.step(inside)[-1]["workspace_violations"] == 0
+    assert world.metadata["render_fps"] == 1
+    world.close()
