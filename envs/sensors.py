@@ -85,12 +85,24 @@ def _size(camera: str, size: Any) -> tuple[int, int]:
     return pair
 
 
+def _require_cameras(model: mujoco.MjModel, config: SensorsConfig) -> None:
+    there = [model.camera(i).name for i in range(model.ncam)]
+    for key in config.observations:
+        camera = (PICTURES | DEPTHS | SEGMENTATIONS).get(key)
+        if camera is not None and camera not in there:
+            raise ValueError(f"this robot has no {camera} camera; leave {key} out of observations")
+
+
 class Sensors:
     """Reads the sensors of one scene."""
 
     def __init__(self, model: mujoco.MjModel, config: SensorsConfig, names: Mapping[str, Sequence[str]]) -> None:
-        """`names` are those of the elements of proprio and state, with units in brackets."""
+        """`names` are those of the elements of proprio and state, with units in brackets.
+
+        ValueError for a camera that the robot does not have.
+        """
         self.config = config
+        _require_cameras(model, config)
         wanted, sizes = config.observations, config.sizes
         drawing, measuring = Renderers(model), Renderers(model)  # two kinds, because they are set up in different ways
         self._cameras = {key: Camera(model, PICTURES[key], sizes[PICTURES[key]], drawing) for key in wanted if key in PICTURES}

@@ -68,7 +68,9 @@ def light(model: mujoco.MjModel, values: dict[str, Any]) -> None:
 def move_cameras(model: mujoco.MjModel, values: dict[str, Any]) -> None:
     """Factor camera: shift and turn each observing camera in its own frame."""
     for i, name in enumerate(OBSERVING_CAMERAS):
-        camera = model.camera(name).id
+        camera = mujoco.mj_name2id(model, int(mujoco.mjtObj.mjOBJ_CAMERA), name)
+        if camera < 0:
+            continue  # a robot without a flange
         shift = np.array([values[f"shift_{axis}"][i] for axis in "xyz"])
         turn = np.deg2rad([values[f"turn_{axis}"][i] for axis in "xyz"])
         nominal, moved, turned, rotation = model.cam_quat[camera].copy(), np.zeros(3), np.zeros(4), np.zeros(4)

@@ -104,11 +104,13 @@ class Variations:
     def begin(self, model: mujoco.MjModel, rng: np.random.Generator, seed: int | None = None) -> None:
         """Draw this episode's values, and change the model by those that are not its objects'.
 
-        They come from `seed`, or else from the state of `rng`, which is left as it is.
+        They come from `seed`, or else from the state of `rng`, which is left as it is. ValueError for a seed that is none.
         """
+        if seed is not None and (not isinstance(seed, int | np.integer) or seed < 0):
+            raise ValueError(f"variation_seed must be a whole number of at least 0, got {seed!r}")
         if not self.config.factors:
             return
-        self._entropy = _peek(rng) if seed is None else seed
+        self._entropy = _peek(rng) if seed is None else int(seed)
         split = self.config.split
         self._factor = {
             name: {key: q.draw(self._rng(name, key), split, COUNTS[q.per]) for key, q in FACTORS[name].items()}
@@ -153,6 +155,8 @@ class Variations:
     def late(self, action: np.ndarray, still: np.ndarray) -> np.ndarray:
         """The action that reaches the robot when the agent sends this one: `still` before the first has come."""
         steps = self._factor.get("action_delay", {}).get("steps", 0)
+        if steps == 0:
+            return action
         self._queue.append(np.array(action))
         return self._queue.popleft() if len(self._queue) > steps else still
 

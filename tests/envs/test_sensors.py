@@ -13,7 +13,7 @@ from gymnasium.utils.env_checker import check_env
 from envs.controls.sweep import to_unit
 from envs.depth import MAX_DEPTH, segment_names
 from envs.scene import CAMERA_POS, MAX_OBJECTS, SIDE_EYE
-from envs.sensors import DEPTHS, KEYS, PICTURES, SEGMENTATIONS, SensorsConfig
+from envs.sensors import DEPTHS, KEYS, PICTURES, SEGMENTATIONS, Sensors, SensorsConfig
 from envs.tabletop import TabletopEnv
 
 ALL = [*PICTURES, *DEPTHS, *SEGMENTATIONS, "proprio", "state", "touch"]
@@ -178,6 +178,12 @@ def test_touch_tells_the_force_now_and_the_largest_of_the_action() -> None:
 def test_a_wrong_argument_is_named(kwargs: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         TabletopEnv(**kwargs)
+
+
+def test_a_robot_without_a_wrist_camera_says_so() -> None:
+    model = mujoco.MjModel.from_xml_string("<mujoco><worldbody><camera name='side'/></worldbody></mujoco>")
+    with pytest.raises(ValueError, match="no wrist camera; leave wrist_depth out of observations"):
+        Sensors(model, SensorsConfig.of(["wrist_depth", "state"], None, 8), {"state": ["x"]})
 
 
 def test_every_key_is_in_the_space_or_refused() -> None:

@@ -296,6 +296,9 @@ def test_a_variation_seed_varies_the_same_table_in_another_way() -> None:
     seen = [env.reset(seed=0, options={"variation_seed": k}) for k in (0, 1, 0)]
     same(seen[0], seen[2])
     assert seen[0][1]["variation"] != seen[1][1]["variation"]
+    for wrong in (-1, 0.5, "1"):
+        with pytest.raises(ValueError, match="variation_seed must be a whole number"):
+            env.reset(options={"variation_seed": wrong})
     np.testing.assert_allclose(seen[0][0]["state"], seen[1][0]["state"], atol=2e-3)
     env.close()
 
