@@ -29,7 +29,12 @@ def make(env_id: str, **kwargs: Any) -> gym.Env:
     settings = {key: kwargs[key] for key in OURS if key in kwargs}
     limits = {"max_episode_steps": kwargs["max_steps"]} if kwargs.get("max_steps") is not None else {}
     mend(env_id)
-    inner = _make(env_id, {"render_mode": "rgb_array", **own}, limits)
+    try:
+        inner = _make(env_id, {"render_mode": "rgb_array", **own}, limits)
+    except (gym.error.Error, TypeError, ValueError, ImportError):
+        raise
+    except Exception as error:  # whatever another project's constructor raises, it was called in a way that it does not take
+        raise ValueError(f"{type(error).__name__}: {error}") from error
     if hasattr(inner.unwrapped, "describe"):
         return inner
     told = {key: value for key, value in kwargs.items() if key not in ("film_every", "render_mode")}

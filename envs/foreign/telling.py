@@ -53,6 +53,8 @@ class Telling:
             lines.append("it observes no numbers: there is no proprio")
         if senses.ignored:
             lines.append(f"of its observation {', '.join(senses.ignored)} is left out: neither picture nor numbers")
+        if len(senses.pictures) > 1:
+            lines.append(f"of its pictures only {senses.pictures[0]} is seen, as pixels")
         if self.rule == "never":
             lines.append("it tells of no success: set env.kwargs.success_return, or read the return beside")
         if not self.shows_goal and not senses.goals:

@@ -24,7 +24,7 @@ from gymnasium.spaces import Box, Dict
 from envs.foreign.chance import OwnChance
 from envs.foreign.drawing import draw_fast, is_picture, resized, take_context
 from envs.foreign.sensing import GOALS, bounds, entry, numbers, senses_of
-from envs.foreign.telling import GOAL, look_around, package_of, rendered
+from envs.foreign.telling import GOAL, look_around, package_of
 
 HOLD = 8
 """Steps that a held action lasts on average."""
@@ -118,7 +118,8 @@ class ForeignEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
         if not self.tells.renders:
             return None
         take_context(self.inner)
-        return rendered(self.inner)
+        picture: Any = self.inner.render()
+        return picture
 
     def close(self) -> None:
         """Close the world once, also where a second time would be an error."""

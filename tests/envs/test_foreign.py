@@ -106,6 +106,19 @@ class Picturing(Corridor):
         return np.full((32, 32, 3), int(50 * abs(self.x)), np.uint8)
 
 
+class TwoEyed(Corridor):
+    """Observes two pictures, and refuses some lengths in its own way."""
+
+    observation_space = Dict({key: Box(0, 255, (8, 8, 3), np.uint8) for key in ("left", "right")})
+
+    def __init__(self, render_mode: str | None = None, length: float = 2.0) -> None:
+        assert length > 0, "too short"
+        super().__init__(render_mode, length)
+
+    def observe(self) -> Any:
+        return {"left": np.full((8, 8, 3), 10, np.uint8), "right": np.full((8, 8, 3), 20, np.uint8)}
+
+
 class Switching(Corridor):
     """Actions that are no numbers."""
 
@@ -118,7 +131,7 @@ class Endless(Corridor):
     action_space = Box(-np.inf, np.inf, (1,), np.float64)
 
 
-WORLDS = (Corridor, Blind, Telling, Reaching, Showing, Picturing, Switching, Endless)
+WORLDS = (Corridor, Blind, Telling, Reaching, Showing, Picturing, TwoEyed, Switching, Endless)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -166,6 +179,15 @@ def test_a_picture_that_is_observed_is_taken_before_one_that_is_rendered() -> No
     assert set(observation) == {"pixels"} and len(np.unique(observation["pixels"])) == 1
     assert any("no proprio" in line for line in env.lacks)
     env.close()
+
+
+def test_of_several_pictures_the_first_is_seen_and_that_is_said() -> None:
+    env = make("TwoEyed", image_size=8)
+    assert np.all(env.reset(seed=0)[0]["pixels"] == 10) and spec_of(env).sensors["pixels"].camera == "left"
+    assert any("only left is seen" in line for line in env.lacks)
+    env.close()
+    with pytest.raises(ValueError, match="AssertionError: too short"):
+        make("TwoEyed", length=-1.0)
 
 
 @pytest.mark.parametrize("name", ["Corridor", "Blind", "Telling", "Reaching", "Showing", "Picturing"])
