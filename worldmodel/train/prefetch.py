@@ -23,6 +23,7 @@ class Prefetcher:
     def __init__(self, batches: BatchSource, depth: int = 2) -> None:
         self._batches = batches
         self._queue: queue.Queue[tuple[Window, str] | Exception] = queue.Queue(maxsize=depth)
+        self._peeked: tuple[Window, str] | None = None
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._work, name="prefetch", daemon=True)
 
@@ -36,10 +37,19 @@ class Prefetcher:
 
     def next(self) -> tuple[Window, str]:
         """The next batch, and the source's state after it as JSON. Raises what the thread ran into."""
+        if self._peeked is not None:
+            peeked, self._peeked = self._peeked, None
+            return peeked
         item = self._queue.get()
         if isinstance(item, Exception):
             raise item
         return item
+
+    def peek(self) -> Window:
+        """The next batch, which it still is afterwards."""
+        if self._peeked is None:
+            self._peeked = self.next()
+        return self._peeked[0]
 
     def _work(self) -> None:
         while not self._closing.is_set():

@@ -39,6 +39,7 @@ from worldmodel.train.prefetch import Prefetcher, move
 from worldmodel.train.ranks import Ranks
 from worldmodel.train.schedule import SCHEDULES
 from worldmodel.train.sharded_state import find_state, keep_state
+from worldmodel.train.speed import Speed, flops_of, peak_flops
 from worldmodel.train.state import STATE, TrainingState, differences, pack, unpack
 from worldmodel.train.validate import Diagnose, Validation
 from worldmodel.types import Window
@@ -139,16 +140,17 @@ class Trainer:
 
             # Update after update.
             interrupts = stack.enter_context(Interrupts())
-            stack.enter_context(compiled(self.learner.model, config.compile))
             batches = stack.enter_context(Prefetcher(self.batches))
-            busy, waited, num_timed, saved_at = 0.0, 0.0, 0, time.monotonic()
+            speed = self._speed(batches.peek())
+            stack.enter_context(compiled(self.learner.model, config.compile))
+            saved_at = time.monotonic()
             self.learner.train()
             while not clock.over(step):
                 # The next batch.
-                began = time.monotonic()
+                speed.start()
                 clock.start()
                 window, sampler_state = batches.next()
-                waited += time.monotonic() - began
+                speed.got()
                 self._check(window)
 
                 # One update.
@@ -158,7 +160,7 @@ class Trainer:
                 measured = self._update(window, step + 1, position + 1)
                 step += 1
                 clock.stop()
-                busy, num_timed = busy + time.monotonic() - began, num_timed + 1
+                speed.stop()
                 for name, value in measured.items():
                     sums[name] += value
 
@@ -166,12 +168,9 @@ class Trainer:
                 row: dict[str, float] = {}
                 last = clock.over(step)
                 if step % config.log_every == 0 or last:
-                    row |= _means(sums) | {"train/lr": lr}
-                    row["train/samples_per_s"] = num_timed * config.batch_size / busy
-                    row["train/data_wait_share"] = waited / busy
+                    row |= _means(sums) | {"train/lr": lr} | speed.row()
                     row["train/cpu_seconds"] = clock.spent
                     sums.clear()
-                    busy, waited, num_timed = 0.0, 0.0, 0
                 if self.validation is not None and (step % config.val_every == 0 or last):
                     row |= self._validate(self.validation)
                 if row:
@@ -231,6 +230,15 @@ class Trainer:
                 return self.replica.look(validation, self.device)
         finally:
             self.learner.train()
+
+    def _speed(self, window: Window) -> Speed:
+        """The stopwatch, which knows what an update of such windows takes where the objective can be copied."""
+        self._check(window)
+        speed = Speed(self.config.batch_size, self.ranks.world_size)
+        if self.ranks.first and isinstance(self.objective, nn.Module):
+            speed.flops_per_window = flops_of(self.model, self.objective, window)
+            speed.peak = peak_flops(self.device, torch.bfloat16 if self.config.bf16 else torch.float32)
+        return speed
 
     def _check(self, window: Window) -> None:
         """Refuse windows of another length, and batches of another size, than the configuration says."""
