@@ -20,6 +20,7 @@ from agents.report.types import HorizonCurve
 from agents.runs import load_run
 from agents.worldspec import spec_of
 from worldmodel.data import Dataset
+from worldmodel.data.format.features import IMPORTED
 from worldmodel.diagnostics import alarms
 from worldmodel.errors import DataError, WorldModelError
 from worldmodel.train.checkpoint import MANIFEST
@@ -40,21 +41,25 @@ def show(path: Path, make_env: MakeEnv, screen: Screen, sheet: Path | None = Non
     `sheet` is where the contact sheet of a dataset goes; None is DATA/contact_sheet.png.
     """
     if not path.is_dir() and not (path.is_file() and path.suffix == ".json"):
-        raise DataError(f"{path}: no such folder")
+        raise DataError(f"{path}: no such folder or view")
     if path.is_file() or (path / "meta").is_dir():
-        problems = show_dataset(path, make_env, screen, sheet)
+        problems, compared = show_dataset(path, make_env, screen, sheet)
     elif (path / MANIFEST).exists() or (path / "config.yaml").exists() or (path / "training").is_dir():
-        problems = show_run(path, make_env, screen)
+        problems, compared = show_run(path, make_env, screen), True
     else:
         raise DataError(f"{path} is neither a dataset (it has no meta folder) nor a run (it has no {MANIFEST})")
     for problem in problems:
         screen.say(f"PROBLEM   {problem}")
-    screen.say("whole, and fits its environment" if not problems else f"{len(problems)} problems")
+    whole = "whole, and fits its environment" if compared else "whole"
+    screen.say(f"{len(problems)} problems" if problems else whole)
     return 2 if problems else 0
 
 
-def show_dataset(path: Path, make_env: MakeEnv, screen: Screen, sheet: Path | None = None) -> list[str]:
-    """Print what a dataset holds, draw its contact sheet, and return what is wrong with it."""
+def show_dataset(path: Path, make_env: MakeEnv, screen: Screen, sheet: Path | None = None) -> tuple[list[str], bool]:
+    """Print what a dataset holds, draw its contact sheet; what is wrong with it, and whether its environment was asked.
+
+    That of an imported dataset need not be here, nor give what the map has made of its sensors: it is only told.
+    """
     dataset = Dataset.open(path)
     show_contents(path, dataset, screen)
     draw_contents(path, dataset, sheet, screen)
@@ -64,8 +69,13 @@ def show_dataset(path: Path, make_env: MakeEnv, screen: Screen, sheet: Path | No
         screen.say(f"damaged: 'worldmodel repair {dataset.root}' drops exactly what is damaged, --dry-run shows it")
     if not dataset.spec.env_id or dataset.spec.env_id.startswith("imported/"):
         screen.say("the dataset names no environment to compare with")
-        return problems
-    return problems + misfits(dataset.spec, None, make_env)
+        return problems, False
+    differences = misfits(dataset.spec, None, make_env)
+    if not (dataset.root / IMPORTED).exists():
+        return problems + differences, True
+    for line in differences:
+        screen.say(f"note      {line}")
+    return problems, not differences
 
 
 def show_run(path: Path, make_env: MakeEnv, screen: Screen) -> list[str]:

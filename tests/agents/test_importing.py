@@ -68,7 +68,20 @@ def test_an_import_says_what_became_of_everything(source: Path, tmp_path: Path, 
 def test_an_import_is_whole_without_an_environment(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert cli.main(["import", str(source), "--out", str(tmp_path / "out")]) == 0
     assert cli.main(["inspect", str(tmp_path / "out")]) == 0
-    assert "names no environment to compare with" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "names no environment to compare with" in said and said.endswith("\nwhole\n")
+
+
+def test_an_environment_of_somebody_need_not_be_here(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    with h5py.File(tmp_path / "lift.hdf5", "w") as file:
+        demo = file.create_group("data/demo_0")
+        file["data"].attrs["env_args"] = '{"env_name": "Lift", "env_kwargs": {}}'
+        demo["obs/eef"], demo["actions"] = np.zeros((4, 3)), np.zeros((4, 2))
+    assert cli.main(["import", str(tmp_path / "lift.hdf5"), "--out", str(tmp_path / "out")]) == 0
+    assert cli.main(["inspect", str(tmp_path / "out")]) == 0
+    said = capsys.readouterr().out
+    assert "note      env 'Lift' cannot be made" in said and "PROBLEM" not in said
+    assert said.rstrip().endswith("\nwhole")
 
 
 def test_a_map_reaches_the_dataset(source: Path, tmp_path: Path):
