@@ -14,10 +14,8 @@ from envs.variations import FACTORS
 
 
 def test_pictures_stand_in_their_row_and_column() -> None:
-    rows = [
-        ("first row", [np.full((10, 20, 3), 100 + i, np.uint8) for i in range(2)]),
-        ("second", [np.zeros((6, 20, 3), np.uint8)]),
-    ]
+    first = [np.full((10, 20, 3), 100 + i, np.uint8) for i in range(2)]
+    rows = [("first row", first), ("second", [np.zeros((6, 20, 3), np.uint8)])]
     page = np.asarray(sheet(("left", "right"), rows))
     assert page.shape == (HEAD + 10 + 6 + 2 * MARGIN, LABEL + 2 * (20 + MARGIN), 3)
     assert (page[HEAD : HEAD + 10, LABEL : LABEL + 20] == 100).all()
@@ -39,4 +37,5 @@ def test_every_camera_and_every_factor_that_shows_is_on_its_sheet(monkeypatch: p
     for label, (train, held_out) in rows:
         assert np.abs(train.astype(int) - held_out.astype(int)).max() > 10, label
     main(["cameras", "--out", str(tmp_path)])
-    assert Image.open(tmp_path / "cameras.png").size[0] > 3 * 16
+    with Image.open(tmp_path / "cameras.png") as page:
+        assert page.size[0] > 3 * 16
