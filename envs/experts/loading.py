@@ -23,10 +23,7 @@ def load_next(world: World, waiting: list[TableObject], rng: np.random.Generator
     if not waiting:
         return np.array([0.0, -0.2, 0.0]), np.array([0.0, -0.2, 0.0])
     dish = min(waiting, key=lambda dish: (not _can_be_taken(world, dish), not is_plate(dish), rng.uniform()))
-    slots = PLATE_SLOTS if is_plate(dish) else CUP_SLOTS
-    others = np.array([world.poses[other.slot, :2] for other in world.objects if other is not dish]).reshape(-1, 2)
-    room = np.array([np.hypot(*(others - slot).T).min(initial=0.3) for slot in slots]) + 1e-3 * rng.uniform(size=len(slots))
-    slot = slots[int(np.argmax(room))]
+    slot = free_slot(world, dish)
     return hold(world, dish), np.array([*slot, 0.0 if is_plate(dish) else CUP_YAW])
 
 
@@ -55,6 +52,14 @@ def hold(world: World, dish: TableObject) -> np.ndarray:
     fingers = REACH * np.stack([np.cos(yaws), np.sin(yaws)], axis=1)
     room = [min(np.hypot(*(others - pose[:2] - side * finger).T).min(initial=1.0) for side in (-1, 1)) for finger in fingers]
     return np.array([*pose[:2], yaws[int(np.argmax(room))]])
+
+
+def free_slot(world: World, dish: TableObject) -> np.ndarray:
+    """(2,) the slot for a dish that is furthest from where the others are [m]."""
+    slots = PLATE_SLOTS if is_plate(dish) else CUP_SLOTS
+    others = np.array([world.poses[other.slot, :2] for other in world.objects if other is not dish]).reshape(-1, 2)
+    room = [np.hypot(*(others - slot).T).min(initial=0.3) for slot in slots]
+    return slots[int(np.argmax(np.array(room) - 0.004 * np.arange(len(slots))))]  # no two alike, or the hand would waver
 
 
 def _can_be_taken(world: World, dish: TableObject) -> bool:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import mujoco
 import numpy as np
 
 from envs.controls.base import Control
+from envs.controls.low_level import LowLevelControl
 from envs.controls.pick_place import PickPlaceControl
 from envs.dishes import draw_dishes, is_plate, resting, shelve, slot_of, spread
 from envs.experts.loading import load_next, load_roughly
+from envs.experts.loading_by_hand import load_by_hand
 from envs.instructions import own_stream
+from envs.motion import QUIET_SPEED
 from envs.objects import TableObject
 from envs.pick_place import PickPlaceConfig
 from envs.rack import Limits, add_rack, add_stand
@@ -38,7 +41,7 @@ class LoadRack(Task):
     """
 
     env_id = "worldmodel/LoadRack-v0"
-    budgets: ClassVar[dict[str, int]] = {"pick_place": 8}
+    budgets: ClassVar[dict[str, int]] = {"pick_place": 8, "ee_delta": 500, "joint": 500}
     num_objects = (3, 3)
     instruction = "load the rack"
     pick_place = PickPlaceConfig(
@@ -86,24 +89,27 @@ class LoadRack(Task):
         return Verdict(*self.asking.judge(before, self.statuses(world), Status.TABLE, Status.BIN, Status.FLOOR))
 
     def statuses(self, world: World) -> np.ndarray:
-        """(slots,) int64 `Status` of each dish; BIN is the rack."""
-        result = np.full(MAX_OBJECTS, int(Status.ABSENT), np.int64)
+        """(slots,) int64 `Status` of each dish; BIN is the rack. What is held, or still moves, is not there yet."""
+        result, held = np.full(MAX_OBJECTS, int(Status.ABSENT), np.int64), world.held()
         for dish in world.objects:
             pose = world.poses[dish.slot]
             result[dish.slot] = Status.FLOOR if pose[2] < DROPPED_Z else Status.TABLE
-            if slot_of(dish, pose, self.limits) is not None:
+            at_rest = world.speed(dish.slot) < QUIET_SPEED and not held[dish.slot]
+            if at_rest and slot_of(dish, pose, self.limits) is not None:
                 result[dish.slot] = Status.BIN
         return result
 
     def expert(self, world: World, control: Control, rng: np.random.Generator) -> np.ndarray:
         """See `Task.expert`."""
-        assert isinstance(control, PickPlaceControl)
-        return control.action(*load_next(world, self.waiting(world), rng))
+        if isinstance(control, LowLevelControl):
+            return control.toward(*load_by_hand(world, control, self.waiting(world)))
+        return cast(PickPlaceControl, control).action(*load_next(world, self.waiting(world), rng))
 
     def aimed(self, world: World, control: Control, rng: np.random.Generator) -> np.ndarray:
         """See `Task.aimed`."""
-        assert isinstance(control, PickPlaceControl)
-        return control.action(*load_roughly(world, self.waiting(world), rng))
+        if isinstance(control, LowLevelControl):
+            return np.clip(self.expert(world, control, rng) + rng.normal(0, 0.4, len(control.names)), -1, 1)
+        return cast(PickPlaceControl, control).action(*load_roughly(world, self.waiting(world), rng))
 
     def info(self, world: World) -> dict[str, Any]:
         """See `Task.info`: which dishes are denoted, (slots,)."""

@@ -151,6 +151,31 @@ def test_the_expert_loads_the_rack_and_is_paid_for_it(env: TabletopEnv) -> None:
     assert wins >= 5
 
 
+@pytest.mark.parametrize("mode", ["ee_delta", "joint"])
+def test_the_low_level_expert_loads_the_rack(mode: str) -> None:
+    env = TabletopEnv(task="load_rack", control_mode=mode, num_objects=2, image_size=8)
+    rng, wins = np.random.default_rng(0), 0
+    for seed in range(2):
+        env.reset(seed=seed)
+        over = False
+        while not over:
+            _, _, terminated, truncated, info = env.step(env.expert_action(rng))
+            over = terminated or truncated
+        wins += info["success"]
+        assert not env.world.held().any()
+    assert wins == 2
+    env.close()
+
+
+def test_a_dish_that_is_held_in_its_slot_is_not_loaded_yet(env: TabletopEnv, monkeypatch: pytest.MonkeyPatch) -> None:
+    env.reset(seed=31, options={"goal": True})
+    assert env.statuses()[env.objects[0].slot] == Status.BIN
+    held = np.zeros(5, np.bool_)
+    held[env.objects[0].slot] = True
+    monkeypatch.setattr(env.world, "held", lambda: held)
+    assert env.statuses()[env.objects[0].slot] == Status.TABLE
+
+
 def test_only_the_denoted_dishes_go_into_the_rack(env: TabletopEnv) -> None:
     rng = np.random.default_rng(0)
     env.reset(seed=31)
