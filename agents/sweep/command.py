@@ -19,7 +19,7 @@ from agents.sources import Sources, fingerprint_of, parts_of, robots_of
 from agents.sweep import table
 from agents.sweep.space import Trial, load_sweep, trials_of
 from agents.sweep.trial import Result, adopt, load_result, require_scored, run_trial
-from worldmodel.errors import ConfigError, WorldModelError
+from worldmodel.errors import CheckpointError, ConfigError, WorldModelError
 
 
 def run(path: Path, data: Sources, out: Path | None, words: Sequence[str], make_env: MakeEnv, screen: Screen) -> int:
@@ -75,11 +75,15 @@ def write(out: Path, name: str, source: Path, trials: Sequence[Trial], failed: d
     found: list[Result] = []
     missing: dict[str, str] = {}
     for trial in trials:
-        result = load_result(trial, out / trial.name)
+        why = failed.get(trial.name, "not finished")
+        try:
+            result = load_result(trial, out / trial.name)
+        except (ConfigError, CheckpointError) as error:  # of a trial that was not asked for: the table goes without it
+            result, why = None, str(error)
         if result is not None:
             found.append(result)
         else:
-            missing[trial.name] = failed.get(trial.name, "not finished")
+            missing[trial.name] = why
     out.mkdir(parents=True, exist_ok=True)
     table.save(out, name, source, found, missing)
     return found

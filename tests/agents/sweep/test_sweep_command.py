@@ -174,6 +174,10 @@ def test_other_settings_in_the_same_folder_are_refused(file: Path, data: Path, q
     base.write_text(base.read_text().replace("num_steps: 6", "num_steps: 8"))
     with pytest.raises(ConfigError, match=r"was begun with other settings \(train\.num_steps was 6, is 8\)"):
         swept(file, data)
+    # where it was not asked for, the table goes without it, and says why
+    swept(file, data, "train.seed=1", "objective.sigreg_coef=0.0")
+    found = json.loads((file.parent / "out" / "results.json").read_text())
+    assert len(found["runs"]) == 1 and any("num_steps was 6, is 8" in why for why in found["missing"].values())
 
 
 def test_an_experiment_that_a_neighbouring_sweep_has_run_is_taken_over(file: Path, data: Path, quick: list[str]) -> None:
