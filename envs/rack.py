@@ -149,7 +149,7 @@ def plate_slot(position: np.ndarray, axis: np.ndarray, radius: float, limits: Li
 
 
 def cup_slot(position: np.ndarray, axis: np.ndarray, half_height: float, limits: Limits) -> int | None:
-    """The cell in which a cup with this centre (3,) [m] and axis (3,) stands upright, or None."""
+    """The cell in which a cup with this centre (3,) [m] and axis (3,) stands, either way up, or None."""
     offset = np.abs(CUP_SLOTS - position[:2]).max(axis=1)
     cell = int(np.argmin(offset))
     well = (
