@@ -156,6 +156,12 @@ def test_minari_reads_what_was_recorded(dataset: Dataset, tmp_path: Path):
     assert any("privileged" in line for line in done.left_out)
 
 
+def test_minari_into_a_relative_folder(dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    export(dataset.select([0]), MinariStore(), Path("new/out"))
+    assert (tmp_path / "new/out/data/main_data.hdf5").is_file()
+
+
 def test_minari_and_back_loses_what_was_listed_only(dataset: Dataset, tmp_path: Path):
     export(dataset, MinariStore(), tmp_path / "out")
     again = back(tmp_path / "out", tmp_path / "back")

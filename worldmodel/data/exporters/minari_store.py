@@ -64,6 +64,7 @@ class MinariStore:
         spec = dataset.spec
         sensors = {key: _box(sensor.shape, sensor.dtype, *_range(sensor.dtype)) for key, sensor in spec.sensors.items()}
         low, high = (np.array(bound, np.float32) for bound in (spec.action.low, spec.action.high))
+        out = out.resolve()  # minari puts its folder before a relative one twice
         (out / "data").mkdir(parents=True)
         storage = storage_class.new(
             out / "data",
