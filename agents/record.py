@@ -86,7 +86,7 @@ def record(
                 with (crew or ProcessCrew)(make_env, config, root) as workers:
                     deal(workers, hands, config.workers, lambda: recorded_episodes(root), tally, stopped)
             interrupts.leave("recording was interrupted; run it again to go on")
-    finalize(root)
+    finalize(root, progress=progress)
     return Recording(config.num_episodes, tally.num_episodes, tally.num_actions, time.monotonic() - begun)
 
 

@@ -297,3 +297,20 @@ def test_a_kill_before_the_card_leaves_no_old_card(root: Path):
     (root / "README.md").write_text(card)
     finalize(root)
     assert Dataset.open(root).fingerprint in (root / "README.md").read_text()
+
+
+def test_joining_tells_how_far_it_is_when_it_takes_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    class Heard:
+        def __init__(self) -> None:
+            self.told: list[tuple[int, int]] = []
+
+        def update(self, done: int, total: int, **fields: str | float) -> None:
+            self.told.append((done, total))
+
+    quick, slow = Heard(), Heard()
+    finalize(record_into(tmp_path / "quick", range(3)), progress=quick)
+    assert quick.told == []
+    clock = iter(range(0, 1000, 3))
+    monkeypatch.setattr("worldmodel.data.recording.joining.time.monotonic", lambda: next(clock))
+    finalize(record_into(tmp_path / "slow", range(3)), progress=slow, wait=1e9)
+    assert slow.told == [(1, 3), (2, 3), (3, 3)]

@@ -89,7 +89,7 @@ def import_into(
     if not complete and not stopped():
         raise DataError(f"the source ended after {have} episodes; it said that it has {world.num_episodes}")
     if complete and (num_new or not (root / INFO).exists() or (root / "recording").exists()):
-        finalize(root, licence=world.licence)
+        finalize(root, licence=world.licence, progress=progress)
     return Imported(have, num_new, num_frames, time.monotonic() - begun, complete)
 
 

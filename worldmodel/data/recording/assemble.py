@@ -36,10 +36,11 @@ from worldmodel.data.format.numbering import numbered, place_of
 from worldmodel.data.format.tasks import read_tasks, tasks_table
 from worldmodel.data.format.video import feature_info
 from worldmodel.data.format.world import LOCK, read_world
-from worldmodel.data.recording.joining import Recorded, write_data, write_videos
+from worldmodel.data.recording.joining import Finishing, Recorded, write_data, write_videos
 from worldmodel.data.recording.shards import FEATURES_KEY, RECORDING, require_counted, shard_rows
 from worldmodel.data.upkeep.swap import require_settled
 from worldmodel.errors import DataError
+from worldmodel.progress import NoProgress, Progress
 from worldmodel.types import WorldSpec
 
 logger = logging.getLogger(__name__)
@@ -50,7 +51,7 @@ VIDEO_MB = 200
 """A video file is closed once it holds this much [MB]."""
 
 
-def finalize(root: Path, *, licence: str | None = None, wait: float = 10.0) -> None:
+def finalize(root: Path, *, licence: str | None = None, wait: float = 10.0, progress: Progress | None = None) -> None:
     """Make the dataset of everything that has been recorded so far; running it again changes nothing.
 
     Args:
@@ -58,6 +59,7 @@ def finalize(root: Path, *, licence: str | None = None, wait: float = 10.0) -> N
         licence: of the data, as the hub spells it; goes into the dataset's card. None keeps what the card says, and is
             Apache-2.0 where there is none.
         wait: how long to wait for writers that are still open [s].
+        progress: told of the episodes that are joined, when that takes more than two seconds.
 
     Raises:
         DataError: nothing is recorded, episodes are missing, two different ones claim one index, or somebody still records.
@@ -74,7 +76,7 @@ def finalize(root: Path, *, licence: str | None = None, wait: float = 10.0) -> N
         _remove_leftovers(root, before)
         recorded, rows, features = _read_shards(root, before)
         if recorded:
-            _publish(root, spec, fps, features, recorded, rows, before, licence)
+            _publish(root, spec, fps, features, recorded, rows, before, licence, progress or NoProgress())
         elif before is None:
             raise DataError(f"{root} holds no recorded episodes; record some first")
         elif wrong_card(before):  # killed when all but the card was there
@@ -130,13 +132,16 @@ def _publish(
     rows: pa.Table,
     before: Dataset | None,
     licence: str | None,
+    progress: Progress,
 ) -> None:
     """Write the new episodes behind the old ones; info.json, which makes them visible, comes last."""
     tasks = _tasks(root, recorded)
     ends = np.cumsum(rows.column("length").to_numpy()) + (before.num_frames if before else 0)
     starts = ends - rows.column("length").to_numpy()
     next_file = _num_files(root, before, "data")
-    file_indices = write_data(root, recorded, starts, tasks, next_file, FILE_MB * 1e6)
+    videos = video_columns(features)
+    finishing = Finishing(progress, len(recorded) * (1 + len(videos)))
+    file_indices = write_data(root, recorded, starts, tasks, next_file, FILE_MB * 1e6, finishing)
     episodes_file = _num_files(root, before, "meta/episodes")
     places = {
         **place_of("data", file_indices),
@@ -144,10 +149,9 @@ def _publish(
         "dataset_to_index": ends,
         **place_of("meta/episodes", np.full(len(recorded), episodes_file)),
     }
-    videos = video_columns(features)
     for column in videos:
         number = _num_files(root, before, f"videos/{column}")
-        places |= write_videos(root, column, recorded, fps, number, VIDEO_MB * 1e6)
+        places |= write_videos(root, column, recorded, fps, number, VIDEO_MB * 1e6, finishing)
     for name, values in places.items():
         rows = rows.append_column(name, pa.array(values))
     publish(root / numbered(EPISODES_PATH, episodes_file), lambda path: pq.write_table(rows, path))

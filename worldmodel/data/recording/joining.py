@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,6 +18,7 @@ from worldmodel.data.format.numbering import numbered, place_of, with_numbers
 from worldmodel.data.format.video import ClipJoiner
 from worldmodel.data.recording.shards import clips_of, frames_of, write_row_groups
 from worldmodel.errors import DataError
+from worldmodel.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -37,14 +39,38 @@ class Recorded:
     """Digest of everything in it."""
 
 
+class Finishing:
+    """Tells somebody of the episodes that are joined, each in the tables and in every video; short work is not mentioned.
+
+    Args:
+        progress: who is told.
+        total: episodes times tables and videos.
+    """
+
+    def __init__(self, progress: Progress, total: int):
+        self._progress, self._total, self._done = progress, total, 0
+        self._from = time.monotonic() + 2.0
+
+    def step(self) -> None:
+        """One more episode is in the tables, or in a video."""
+        self._done += 1
+        if time.monotonic() >= self._from:
+            self._progress.update(self._done, self._total, finishing="files")
+
+
 def write_data(
-    root: Path, recorded: list[Recorded], starts: np.ndarray, tasks: dict[str, int], next_file: int, limit: float
+    root: Path,
+    recorded: list[Recorded],
+    starts: np.ndarray,
+    tasks: dict[str, int],
+    next_file: int,
+    limit: float,
+    finishing: Finishing,
 ) -> np.ndarray:
     """Copy the frames into data files of the dataset; the file index of each episode.
 
     A file is closed once its rows take `limit` bytes.
     """
-
     shard = _shards()
 
     def tables() -> Iterator[pa.Table]:
@@ -56,6 +82,7 @@ def write_data(
                     raise DataError(f"{path} is damaged: {len(table)} frames; expected {episode.length}")
                 table = with_numbers(table, "index", start + np.arange(episode.length))
                 yield with_numbers(table, "task_index", np.full(episode.length, tasks[episode.task]))
+            finishing.step()
 
     file_indices: list[int] = []
     batch: list[pa.Table] = []
@@ -78,7 +105,7 @@ def _shards() -> Callable[[Path], pq.ParquetFile]:
 
 
 def write_videos(
-    root: Path, column: str, recorded: list[Recorded], fps: float, number: int, limit: float
+    root: Path, column: str, recorded: list[Recorded], fps: float, number: int, limit: float, finishing: Finishing
 ) -> dict[str, np.ndarray]:
     """Join the clips of a video column into video files from `number` on; the columns of the episode rows that say where.
 
@@ -92,6 +119,7 @@ def write_videos(
             with reading(path):
                 clip = shard(path).read_row_group(episode.row_group, [column]).column(column)[0].as_py()
             yield episode.length, clip
+            finishing.step()
 
     joiner, times, numbers = ClipJoiner(clips(), fps, limit), [], []
     while joiner.more():

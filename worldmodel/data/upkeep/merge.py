@@ -58,9 +58,10 @@ def merge(roots: Sequence[Path | str], out: Path, progress: Progress | None = No
         if out.resolve().is_relative_to(dataset.root.resolve()):
             raise DataError(f"{out} lies in {dataset.root}, which is one of the datasets; choose another folder")
     with new_folder(out) as part:
+        progress = progress or NoProgress()
         for dataset in chosen:
-            _require_whole(dataset)
-        num_episodes = _write(chosen, part, progress or NoProgress())
+            _require_whole(dataset, progress)
+        num_episodes = _write(chosen, part, progress)
     return Merged(num_episodes, tuple(duplicates))
 
 
@@ -117,11 +118,12 @@ def _write(datasets: list[Dataset], part: Path, progress: Progress) -> int:
     return len(rows)
 
 
-def _require_whole(dataset: Dataset) -> None:
+def _require_whole(dataset: Dataset, progress: Progress) -> None:
     """Raise DataError when a file of these episodes is not what was written: a merge must not give damage a new checksum."""
     checksums = read_json(dataset.root / CHECKSUMS)
     names = {row.file for row in dataset.episodes} | {place.file for row in dataset.episodes for place in row.videos.values()}
-    for name in sorted(names):
+    for done, name in enumerate(sorted(names)):
+        progress.update(done, len(names), checking=str(dataset.root))
         if sha256_of(dataset.folder.path(name)) != checksums.get(name):
             raise DataError(f"{dataset.root / name} is damaged: its checksum differs; run 'worldmodel repair' on it first")
 
