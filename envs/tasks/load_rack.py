@@ -31,9 +31,10 @@ DROPPED_Z = -0.05
 class LoadRack(Task):
     """Reward: share of the denoted dishes that an action brought into a slot, less the share that it dropped on the floor.
 
-    A plate is in a slot when it stands on edge between the tines, within 20 degrees and 14 mm; a cup when it stands in
-    a cell, either way up, within 10 degrees and 20 mm (`envs.rack.Limits`); both at rest. Which slot is the player's choice. Success: every
-    denoted dish in a slot of its own, and the others still on the table. Over when no denoted dish is on the table any more.
+    A plate is in a slot when it stands on edge between the tines, within 20 degrees and 14 mm; a cup when it stands in a
+    cell, either way up, within 10 degrees and 20 mm (`envs.rack.Limits`); both at rest and let go. Which slot is the player's
+    choice. Success: every denoted dish in a slot, and the others still on the table. Over when no denoted dish is on the
+    table any more.
 
     Plates start on edge in small stands: a hand that points straight down can take a plate by its sides, but could not lift
     one that lies flat. The bin is not there. Factors of variation leave the dishes' shapes and sizes as they are: the rack is
