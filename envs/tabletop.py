@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import functools
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
@@ -16,20 +15,18 @@ from gymnasium.spaces import Box
 from envs.arm import ROBOTS
 from envs.controls import CONTROLS
 from envs.controls.base import Outcome
+from envs.edits import edited
 from envs.instructions import text_bytes
 from envs.motion import Stage, run
 from envs.names import require_known
 from envs.objects import TableObject
+from envs.readings import Readings
 from envs.rendering import FilmCamera
-from envs.scene import FLOOR_Z, MAX_OBJECTS, paint_slot
-from envs.sensors import Sensors, SensorsConfig
-from envs.tasks import TASKS
+from envs.sensors import Sensors, SensorsConfig, Vector
+from envs.setup import Setup
 from envs.tasks.base import Status, Verdict
 from envs.variations import Variations, VariationsConfig
 from envs.world import World
-
-PROPRIO_NAMES = ("tool_x [m]", "tool_y [m]", "tool_z [m]", "cos_yaw", "sin_yaw", "peak_force [100 N]")
-STATE_PER_SLOT = ("present", "x [m]", "y [m]", "z [m]", "qw", "qx", "qy", "qz")
 
 
 class TabletopEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
@@ -76,50 +73,32 @@ class TabletopEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
         {"side": 96, "wrist": (64, 96)}; `variations` says what differs between episodes besides the task (`envs.variations`),
         {"factors": ["light", "camera"], "split": "train"}. ValueError names a wrong argument.
         """
-        require_known("robot", robot, ROBOTS)
-        require_known("task", task, TASKS)
-        self.task = TASKS[task]()
-        if self.task.asking is not None:
-            self.task.asking.configure(instruction, paraphrases)
-        elif (instruction, paraphrases) != ("all", "train"):
-            raise ValueError(f"task {task!r} asks for the same in every episode: leave out instruction and paraphrases")
-        control_mode = next(iter(self.task.budgets)) if control_mode is None else control_mode
-        require_known(f"control_mode of task {task!r}", control_mode, self.task.budgets)
-        if max_steps is not None and max_sweeps is not None and max_steps != max_sweeps:
-            raise ValueError(f"max_steps and max_sweeps are two names of one number, got {max_steps} and {max_sweeps}")
-        budget = max_sweeps if max_steps is None else max_steps
-        budget = self.task.budgets[control_mode] if budget is None else budget
-        num_objects = self.task.num_objects if num_objects is None else num_objects
-        low, high = (num_objects, num_objects) if isinstance(num_objects, int) else tuple(num_objects)
-        fewest = min(1, self.task.num_objects[0])
-        if not fewest <= low <= high <= MAX_OBJECTS:
-            raise ValueError(f"num_objects must lie in {fewest}..{MAX_OBJECTS}, got {num_objects}")
+        setup = Setup.of(
+            robot, task, control_mode, num_objects, {"max_sweeps": max_sweeps, "max_steps": max_steps}, instruction, paraphrases
+        )
         if render_mode not in (None, "rgb_array"):
             raise ValueError(f"unknown render_mode {render_mode!r}; available: rgb_array")
         sensors = SensorsConfig.of(observations, cameras, image_size)
-        if not isinstance(budget, int) or budget < 1:
-            name = "max_steps" if max_steps is not None else "max_sweeps"
-            raise ValueError(f"{name} must be a whole number of at least 1, got {budget!r}")
         if not isinstance(film_every, int) or film_every < 0:
             raise ValueError(f"film_every must be a whole number of at least 0, got {film_every!r}")
-        self.robot_name, self.object_range, self.image_size, self.max_steps = robot, (low, high), image_size, budget
-        self.render_mode, self.film_every = render_mode, film_every
+        self.robot_name, self.object_range, self.image_size = robot, setup.object_range, image_size
+        self.task, self.max_steps, self.render_mode, self.film_every = setup.task, setup.budget, render_mode, film_every
 
-        make_tool, make_control = CONTROLS[control_mode]
+        make_tool, make_control = CONTROLS[setup.control_mode]
         self.robot = ROBOTS[robot](make_tool())
         self.variations = Variations(VariationsConfig.of(variations, delay=not make_control.is_skill))
         self.task.alter = self.variations.alter
         self.world = World(self.robot, [self.task.add_to, self.variations.add_to])
         self.control = make_control(self.world, self.task)
         self.model, self.skill = self.world.model, cast(Any, self.control.motion)
-        self.sensors = Sensors(self.model, sensors, {"proprio": self._proprio_names(), "state": self._state_names()})
+        self.readings = Readings(self.world, self.task, self.control)
+        self.sensors = Sensors(self.model, sensors, self.readings.names)
         self.film_camera = FilmCamera(self.model)
         unit = np.ones(len(self.control.names), np.float32)
         self.action_space = Box(-unit, unit, dtype=np.float32)
         self.observation_space = self.sensors.space  # pyright: ignore[reportAttributeAccessIssue]
         self.metadata = type(self).metadata | {"render_fps": 1 if self.control.is_skill else 10}
         self.steps = 0
-        self.peak_force = 0.0
 
     # ---- Gymnasium ----
 
@@ -152,7 +131,7 @@ class TabletopEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
         self.world.place(layout.objects, layout.poses, self.control.motion, start, furnish)
         self.task.begin(self.world)
         self.control.begin()
-        self.steps, self.peak_force = 0, 0.0
+        self.steps, self.readings.peak_force = 0, 0.0
         verdict = self.task.judge(self.world, self.statuses())
         self.sensors.rest()
         return self.observe(), self._info(verdict, None, []) | self._variation()
@@ -179,7 +158,7 @@ class TabletopEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
         watch = record if self.film_every or self.sensors.watches_touch else None
         outcome = run(self.model, self.data, self.control.act(self.variations.late(action, self.control.still())), watch)
         self.steps += 1
-        self.peak_force = outcome.peak_force
+        self.readings.peak_force = outcome.peak_force
         verdict = self.task.judge(self.world, before)
         truncated = not verdict.over and self.steps >= self.max_steps
         return self.observe(), verdict.reward, verdict.over, truncated, self._info(verdict, outcome, film)
@@ -229,26 +208,8 @@ class TabletopEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
         Nothing else changes, and the world itself stays as it is: for showing a model what cannot happen. ValueError for a
         slot without an object.
         """
-        world = self.world
-        if slot not in [thing.slot for thing in world.objects]:
-            raise ValueError(f"there is no object in slot {slot}; slots in use: {[thing.slot for thing in world.objects]}")
-        data, objects, colours, flags = world.data, world.objects, self.model.geom_rgba.copy(), self.model.opt.enableflags
-        world.data = copy.copy(data)
-        try:
-            self.model.opt.enableflags &= ~int(mujoco.mjtEnableBit.mjENBL_SLEEP)  # what sleeps is not moved
-            if pose is not None:
-                world.poses[slot] = pose
-            if rgb is not None:
-                paint_slot(self.model, slot, np.asarray(rgb))
-            if not present:
-                world.poses[slot, 2] = FLOOR_Z - 2
-                world.objects = [thing for thing in objects if thing.slot != slot]
-            mujoco.mj_kinematics(self.model, self.data)
-            mujoco.mj_camlight(self.model, self.data)
+        with edited(self.world, slot, pose, rgb, present):
             return self.observe()
-        finally:
-            world.data, world.objects, self.model.opt.enableflags = data, objects, flags
-            self.model.geom_rgba[:] = colours
 
     @property
     def instruction(self) -> str:
@@ -290,25 +251,9 @@ class TabletopEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
 
     def observe(self) -> dict[str, np.ndarray]:
         """The observation of the world as it stands."""
-        vectors = {"proprio": self._proprio, "state": self._state, "instruction": lambda: text_bytes(self.instruction)}
+        vectors: dict[str, Vector] = {"proprio": self.readings.proprio, "state": self.readings.state}
+        vectors["instruction"] = lambda: text_bytes(self.instruction)
         return self.sensors.observe(self.data, vectors, functools.partial(self.variations.blur, frame=self.steps))
-
-    def _proprio(self) -> np.ndarray:
-        position, rotation = self.world.tool_position, self.data.site_xmat[self.world.tool]
-        return np.array([*position, rotation[0], rotation[3], self.peak_force / 100, *self.control.proprio()], np.float32)
-
-    def _state(self) -> np.ndarray:
-        slots = np.zeros((MAX_OBJECTS, len(STATE_PER_SLOT)), np.float32)
-        for thing in self.objects:
-            slots[thing.slot, 0] = 1
-            slots[thing.slot, 1:] = self.world.poses[thing.slot]
-        return np.concatenate([slots.reshape(-1), self.task.state(self.world)], dtype=np.float32)
-
-    def _proprio_names(self) -> list[str]:
-        return [*PROPRIO_NAMES, *self.control.proprio_names]
-
-    def _state_names(self) -> list[str]:
-        return [*(f"object{slot}/{name}" for slot in range(MAX_OBJECTS) for name in STATE_PER_SLOT), *self.task.state_names]
 
     # ---- inside ----
 
