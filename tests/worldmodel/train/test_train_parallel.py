@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import safetensors.torch
 import torch
-from rank_fakes import DDP, FSDP, SMALLEST, fit, make_trainer, on_ranks
+from rank_fakes import DDP, EVERYTHING, FSDP, SMALLEST, fit, make_trainer, on_ranks
 from torch.distributed.tensor import DTensor
 
 from worldmodel.errors import LostRankError, WorldModelError
@@ -82,7 +84,7 @@ def test_two_processes_train_as_one_and_any_number_goes_on(tmp_path: Path) -> No
     require_same_states(tmp_path / "one_half", tmp_path / "one")
 
 
-PLAIN = {"model": SMALLEST, "objective": ObjectiveConfig(rollout_coef=0), "validates": False, "num_steps": 2}
+PLAIN: dict[str, Any] = {"model": SMALLEST, "objective": ObjectiveConfig(rollout_coef=0), "validates": False, "num_steps": 2}
 
 
 def train_in_half_precision(folder: Path) -> None:
@@ -109,6 +111,25 @@ def test_compiled_and_plain_learn_the_same_on_two_processes(tmp_path: Path) -> N
     on_ranks(2, tmp_path, train_compiled)
     require_same_curves(tmp_path / "ddp", tmp_path / "one")
     require_same_curves(tmp_path / "fsdp", tmp_path / "one")
+
+
+FILMS: dict[str, Any] = {
+    "objective": dataclasses.replace(EVERYTHING, prediction_coef=0, rollout_coef=0, inverse_dynamics_coef=0)
+}
+
+
+def train_on_films(folder: Path) -> None:
+    for name, parallel in (("ddp", DDP), ("fsdp", FSDP)):
+        fit(folder / name, parallel=parallel, **FILMS)
+
+
+@pytest.mark.slow
+def test_a_predictor_that_lies_unused_is_left_alone(tmp_path: Path) -> None:
+    fit(tmp_path / "one", **FILMS)
+    on_ranks(2, tmp_path, train_on_films)
+    for name in ("ddp", "fsdp"):
+        require_same_curves(tmp_path / name, tmp_path / "one")
+        require_same_states(tmp_path / name, tmp_path / "one")  # moments of what is used, and of nothing else
 
 
 def train_in_four(folder: Path) -> None:
