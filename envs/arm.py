@@ -165,7 +165,7 @@ class Arm:
 
     def _wrist_yaw(self, q1: np.ndarray, yaw: np.ndarray) -> np.ndarray:
         """Joint 7 that turns the paddle to `yaw` modulo pi, in one piece along the path and as near zero as it can be."""
-        q7 = np.unwrap(q1 - yaw)
+        q7 = np.unwrap(q1 - yaw) if len(yaw) > 1 else q1 - yaw
         return q7 - np.pi * np.round(np.mean([q7.min(), q7.max()]) / np.pi)
 
 

@@ -81,12 +81,13 @@ class LowLevelControl(Control):
         fastest = float((np.abs(wanted - self.joints) / (MAX_SHARE * robot.max_velocity * self.period)).max())
         end = (wanted - self.joints) / (self.period * max(fastest, 1.0))
         path, rate, acceleration = self._blend(end)
+        ahead = path + motion.lead * rate
         touch, peak, stopped = data.sensordata[motion.touch :], 0.0, False
         for tick in range(TICKS_PER_ACTION):
             if stopped:
                 motion.command(data, self.joints, motion.rest)
             else:
-                motion.command(data, path[tick] + motion.lead * rate[tick], acceleration[tick])
+                motion.command(data, ahead[tick], acceleration[tick])
             yield Stage.SERVO
             peak = max(peak, robot.tool.felt(touch))
             if peak > MAX_FORCE and not stopped:
