@@ -35,7 +35,7 @@ from worldmodel.progress import Progress
 from worldmodel.train.begin import begin_from, scaled_as, seen_before
 from worldmodel.train.checkpoint import MANIFEST, MODEL, load_checkpoint, read_manifest, save_model, write_manifest
 from worldmodel.train.device import resolve_device
-from worldmodel.train.logging import Loggers, LoggingConfig, open_logger
+from worldmodel.train.logging import Loggers, LoggingConfig, aliases, open_logger
 from worldmodel.train.manifest import DataSummary, Embodiment, Manifest, new_manifest, seed_ranges
 from worldmodel.train.ranks import Ranks
 from worldmodel.train.trainer import Trainer
@@ -143,7 +143,7 @@ def fit_heads_of(config: ExperimentConfig, data: Sources, run_dir: Path, *, prog
     strict.dump(config, run_dir / "config.yaml")
     with told(run_dir, manifest, config.logging) as logger:
         logger.log(manifest.step, {f"heads/{name}": value for name, value in fitted.metrics.items()})
-        logger.publish_model(run_dir, [MANIFEST, *manifest.checksums])
+        logger.publish_model(run_dir, [MANIFEST, *manifest.checksums], aliases(run_dir))
     return fitted.metrics
 
 
@@ -160,7 +160,7 @@ def keep_recorded(config: ExperimentConfig, data: Sources, run_dir: Path, *, pro
     keep(recordings, run_dir, NUM_GOAL_FRAMES, config.planner.num_recorded_actions)
     manifest = read_manifest(run_dir)
     with told(run_dir, manifest, config.logging) as logger:
-        logger.publish_model(run_dir, [MANIFEST, *manifest.checksums])
+        logger.publish_model(run_dir, [MANIFEST, *manifest.checksums], aliases(run_dir))
 
 
 def require_same_data(run: Run, recordings: Recordings, run_dir: Path) -> None:

@@ -223,6 +223,12 @@ def read_metrics(run_dir: Path) -> list[dict[str, Any]]:
     return [row for _, row in _whole_rows(run_dir / METRICS)]
 
 
+def aliases(run_dir: Path) -> tuple[str, ...]:
+    """What the checkpoint of a finished training is called: latest, and best where no earlier validation had a smaller loss."""
+    losses = [row["val/loss"] for row in read_metrics(run_dir) if row.get("val/loss") is not None]
+    return ("latest", "best") if losses and losses[-1] == min(losses) else ("latest",)
+
+
 def _whole_rows(path: Path) -> list[tuple[str, dict[str, Any]]]:
     """Each line with its row, up to the first line that a crash left unfinished."""
     if not path.exists():

@@ -17,7 +17,7 @@ from wandb_file import BLOCK, HEADER, PREFIX, payloads, read_offline_run
 
 from worldmodel.errors import WorldModelError
 from worldmodel.train.checkpoint import save_model
-from worldmodel.train.logging import JsonlLogger, LoggingConfig, open_logger, read_metrics
+from worldmodel.train.logging import JsonlLogger, LoggingConfig, aliases, open_logger, read_metrics
 
 OFFLINE = LoggingConfig(wandb="offline", project="tables", name="first", group="seeds")
 EXPERIMENT = {"train": {"num_steps": 20, "learning_rate": 1e-3}, "model": {"sensors": ["pixels"]}}
@@ -117,6 +117,36 @@ def test_pictures_and_the_checkpoint_reach_wandb(tmp_path, wandb_home):
     assert run.history[0]["imagined"]["_type"] == "image-file"
     assert any(path.startswith("media/images/imagined") for path in run.files)
     assert (f"model-{run.run_id}", "model", ("best", "latest")) in run.artifacts
+
+
+@pytest.mark.parametrize(
+    ("losses", "wanted"), [((3.0, 2.0, 1.0), ("best", "latest")), ((3.0, 1.0, 2.0), ("latest",)), ((), ("latest",))]
+)
+def test_a_checkpoint_is_the_best_when_no_validation_of_its_run_was_better(tmp_path, wandb_home, losses, wanted):
+    save_model(tmp_path, FakeModel(), None, a_manifest())
+    with open_logger(OFFLINE, tmp_path, {}) as logger:
+        logger.start(0)
+        for step, loss in enumerate(losses):
+            logger.log(step, {"val/loss": loss})
+            logger.log(step, {"train/loss": 0.0, "val/other": 0.0})
+        logger.log(99, {"val/loss": math.nan})  # no number is no record
+        logger.publish_model(tmp_path, ["model.safetensors", "manifest.json"], aliases(tmp_path))
+    (run,) = read_offline_run(tmp_path)
+    assert [(kind, tuple(sorted(names))) for _, kind, names in run.artifacts] == [("model", wanted)]
+
+
+def test_seeds_are_one_group_of_several_runs(tmp_path, wandb_home):
+    for seed in range(2):
+        run_dir = tmp_path / str(seed)
+        config = dataclasses.replace(CONFIG, seed=seed, num_steps=4)
+        with open_logger(dataclasses.replace(OFFLINE, name=f"seed {seed}"), run_dir, {"train": {"seed": seed}}) as logger:
+            make_trainer(run_dir, config, logger=logger).fit()
+    runs = [read_offline_run(tmp_path / str(seed))[0] for seed in range(2)]
+    assert [(run.group, run.name, run.config["train"]["seed"]) for run in runs] == [
+        ("seeds", "seed 0", 0),
+        ("seeds", "seed 1", 1),
+    ]
+    assert runs[0].run_id != runs[1].run_id
 
 
 def test_wandb_that_does_not_start_is_one_line(tmp_path, wandb_home, monkeypatch):
