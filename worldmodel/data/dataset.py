@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -162,13 +162,7 @@ class Dataset:
         Raises:
             DataError: no such episode, or its file is missing or damaged.
         """
-        row = self._row(i)
-        with self._reader() as reader:
-            columns = reader.read(row, list(self.features), 0, row.length)
-        if (columns["episode_index"] != row.episode_index).any() or (columns["frame_index"] != np.arange(row.length)).any():
-            raise DataError(
-                f"{self.root / row.file} is damaged: the rows of episode {row.episode_index} are not in their place"
-            )
+        row, columns = self._row(i), self.read_columns(i, list(self.features))
         return Episode(
             observations={key: columns[column] for key, column in sensor_columns(self.spec).items()},
             actions=columns["action"][:-1],
@@ -182,9 +176,24 @@ class Dataset:
             variation=row.variation,
         )
 
-    def clips(self, i: int) -> dict[str, bytes]:
+    def read_columns(self, i: int, columns: Sequence[str]) -> dict[str, np.ndarray]:
+        """Column -> (T + 1, ...) values of episode `i`; files of other columns are not looked at.
+
+        Raises:
+            DataError: no such episode, or its file is missing or damaged.
+        """
+        row, place = self._row(i), ("episode_index", "frame_index")
+        with self._reader() as reader:
+            values = reader.read(row, list(dict.fromkeys((*columns, *place))), 0, row.length)
+        if (values["episode_index"] != row.episode_index).any() or (values["frame_index"] != np.arange(row.length)).any():
+            raise DataError(
+                f"{self.root / row.file} is damaged: the rows of episode {row.episode_index} are not in their place"
+            )
+        return values
+
+    def clips(self, i: int, columns: Collection[str] | None = None) -> dict[str, bytes]:
         """Video column -> mp4 of episode `i`, copied without loss, for `DatasetWriter.add`; empty when there is no video,
-        or when another program made it, which may have cut it in another way.
+        or when another program made it, which may have cut it in another way. `columns` are all unless told.
 
         Raises:
             DataError: no such episode, or a file is missing or damaged.
@@ -192,7 +201,7 @@ class Dataset:
         row = self._row(i)
         if not self.layout.ours:
             return {}
-        places = row.videos.items()
+        places = [(name, place) for name, place in row.videos.items() if columns is None or name in columns]
         return {name: cut_clip(self.folder.path(place.file), place.start, row.length, self.fps) for name, place in places}
 
     def frames(self, columns: list[str], batch_size: int = 512) -> Iterator[tuple[int, dict[str, np.ndarray]]]:

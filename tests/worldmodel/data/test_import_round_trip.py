@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import video_world
 from import_sources import imported
 from tiny_world import SPEC, assert_same, make_episode
 
@@ -75,3 +76,15 @@ def test_a_smaller_picture_is_not_a_copy(tmp_path: Path):
     importer = MappedImporter(open_source(tmp_path / "large"), ImportMap(image_size=(56, 64)))
     assert importer.clips(0) == {}
     assert next(importer.episodes(0)).observations["pixels"].shape[1:] == (56, 64, 3)
+
+
+def test_a_camera_that_is_dropped_is_not_even_opened(tmp_path: Path):
+    source = video_world.record_into(tmp_path / "films", range(2))
+    finalize(source)
+    for film in (source / "videos/observation.images.side").rglob("*.mp4"):
+        film.unlink()
+    dataset = imported(source, tmp_path / "out", ImportMap(names={"observation.images.side": "drop"}))
+    assert "side" not in dataset.spec.sensors and dataset.num_episodes == 2
+    np.testing.assert_array_equal(
+        dataset.read_episode(1).observations["wrist"], video_world.make_episode(1).observations["wrist"]
+    )

@@ -122,8 +122,8 @@ class Source(Protocol):
 class ClipSource(Protocol):
     """A source whose films can be copied as they are, because the dataset's own writer made them."""
 
-    def clips(self, k: int) -> dict[str, bytes]:
-        """Field -> film of all the frames of episode `k`; empty when they cannot be copied."""
+    def clips(self, k: int, fields: Collection[str]) -> dict[str, bytes]:
+        """Field, of these, -> film of all the frames of episode `k`; empty when they cannot be copied."""
         ...
 
 

@@ -62,25 +62,23 @@ class LeRobotV3:
         )
 
     def read(self, k: int, fields: Collection[str]) -> SourceEpisode:
-        """Episode `k` as the dataset's reader gives it."""
+        """Episode `k`, of which only these columns are read."""
         try:
-            episode = self.dataset.read_episode(k)
+            values = self.dataset.read_columns(k, sorted(fields))
         except DataError as error:
             raise DataError(f"{self.root.name}: episode {k}: {error}") from error
-        values = {self.columns[key]: rows for key, rows in episode.observations.items()}
-        values |= {LABEL + name: rows for name, rows in episode.labels.items()}
-        values |= {"action": episode.actions, "next.reward": episode.rewards}
+        row = self.dataset.episodes[k]
         return SourceEpisode(
-            values={name: values[name] for name in fields},
-            num_steps=episode.num_actions,
-            terminated=episode.terminated,
-            truncated=episode.truncated,
-            success=episode.success,
-            seed=episode.seed,
-            instruction=episode.instruction,
-            variation=episode.variation,
+            values={name: values[name][:-1] if name in ("action", "next.reward") else values[name] for name in fields},
+            num_steps=row.length - 1,
+            terminated=row.terminated,
+            truncated=row.truncated,
+            success=row.success,
+            seed=row.seed,
+            instruction=row.instruction,
+            variation=row.variation,
         )
 
-    def clips(self, k: int) -> dict[str, bytes]:
+    def clips(self, k: int, fields: Collection[str]) -> dict[str, bytes]:
         """Films of a dataset of ours; those of others may be cut in another way."""
-        return self.dataset.clips(k)
+        return self.dataset.clips(k, fields)

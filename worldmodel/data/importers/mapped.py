@@ -98,8 +98,7 @@ class MappedImporter:
         """Films of the dataset's episode `k` that can be copied as they are, by their new column."""
         if self.copied is None or not self.films:
             return {}
-        films = self.copied.clips(self.order[k])
-        return {self.films[name]: film for name, film in films.items() if name in self.films}
+        return {self.films[name]: film for name, film in self.copied.clips(self.order[k], self.films).items()}
 
     def _episode(self, k: int, raw: SourceEpisode) -> Episode:
         where = f"{self.info.name}: episode {k}"
