@@ -36,7 +36,8 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         return run(arguments.parse([word for word in given if word != "--debug"] or ["--help"]))
     except KeyboardInterrupt as stop:
-        said = str(stop) if "again" in str(stop) else "; ".join(filter(None, (str(stop), GO_ON)))
+        told = any(words in str(stop) for words in ("again", "to go on"))
+        said = str(stop) if told else "; ".join(filter(None, (str(stop), GO_ON)))
         if launched_rank() == 0:
             _last_words(f"interrupted: {said}", debug)
         return INTERRUPTED

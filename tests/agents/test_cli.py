@@ -126,6 +126,7 @@ def raising(error: BaseException):
         (KeyboardInterrupt(), 130, "interrupted: run the same command again to go on\n"),
         (KeyboardInterrupt("stopped"), 130, "interrupted: stopped; run the same command again to go on\n"),
         (KeyboardInterrupt("run it again with --resume"), 130, "interrupted: run it again with --resume\n"),
+        (KeyboardInterrupt("run it with --resume to go on"), 130, "interrupted: run it with --resume to go on\n"),
         (ZeroDivisionError("x"), 1, "error: ZeroDivisionError: x; this is a bug, --debug shows where\n"),
     ],
 )
