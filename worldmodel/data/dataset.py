@@ -12,16 +12,14 @@ from typing import Any
 import numpy as np
 
 from worldmodel.data.format.episode_row import EpisodeRow
-from worldmodel.data.format.episodes_table import merged_stats
-from worldmodel.data.format.features import BOOKKEEPING, LABEL, STATS, Feature, sensor_columns
-from worldmodel.data.format.files import Folder, LocalFolder, one_line, read_json
-from worldmodel.data.format.foreign_episodes import foreign_stats
-from worldmodel.data.format.frame_reader import FrameReader, Layout, runs
+from worldmodel.data.format.features import LABEL, Feature, sensor_columns
+from worldmodel.data.format.files import Folder, LocalFolder
+from worldmodel.data.format.frame_reader import FrameReader, Layout
 from worldmodel.data.format.opening import load
 from worldmodel.data.format.statistics import Stats
 from worldmodel.data.format.video import cut_clip
 from worldmodel.data.remote import RemoteFolder, url_of
-from worldmodel.data.summary import summary
+from worldmodel.data.summary import stats_of, summary
 from worldmodel.data.verify import verify
 from worldmodel.data.view import read_view
 from worldmodel.errors import DataError
@@ -143,18 +141,7 @@ class Dataset:
     @cached_property
     def stats(self) -> dict[str, Stats]:
         """Feature -> min, max, mean, std, count; images by channel in [0, 1], actions without padding."""
-        chosen = None if self is self.whole else self.indices
-        if not self.layout.ours:
-            names = {stored: column for column, (stored, _) in self.layout.stored.items() if column not in BOOKKEEPING}
-            found = foreign_stats(self.root, self.info, list(names), chosen)
-            return {names[stored]: stats for stored, stats in found.items()}
-        if chosen is not None:
-            return merged_stats(self.root, self.whole.num_episodes, self.features, chosen)
-        values = read_json(self.root / STATS)
-        try:
-            return {name: {key: np.array(value) for key, value in stats.items()} for name, stats in values.items()}
-        except (AttributeError, ValueError, TypeError) as error:
-            raise DataError(f"{self.root / STATS} is damaged: {one_line(error)}") from error
+        return stats_of(self)
 
     def read_episode(self, i: int) -> Episode:
         """Episode `i`, exactly as it was recorded.
@@ -222,12 +209,7 @@ class Dataset:
             if self is self.whole:
                 yield from reader.whole_files(self.episodes, columns, batch_size)
                 return
-            for run in runs(self.episodes, batch_size):
-                if len(run) > 1:
-                    yield reader.read_run(run, columns)
-                    continue
-                for begin in range(0, run[0].length, batch_size):
-                    yield reader.read(run[0], columns, begin, min(begin + batch_size, run[0].length))
+            yield from reader.some(self.episodes, columns, batch_size)
 
     def _reader(self) -> FrameReader:
         return FrameReader(self.folder, self.layout, self.whole.data_files)

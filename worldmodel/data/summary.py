@@ -4,6 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from worldmodel.data.format.episodes_table import merged_stats
+from worldmodel.data.format.features import BOOKKEEPING, STATS
+from worldmodel.data.format.files import one_line, read_json
+from worldmodel.data.format.foreign_episodes import foreign_stats
+from worldmodel.data.format.statistics import Stats
+from worldmodel.errors import DataError
+
 if TYPE_CHECKING:
     from worldmodel.data.dataset import Dataset
 
@@ -28,3 +37,23 @@ def summary(dataset: Dataset) -> dict[str, Any]:
         "bytes": sum(dataset.folder.size(name) for name in (*dataset.data_files, *dataset.video_files)),
         "fingerprint": dataset.fingerprint,
     }
+
+
+def stats_of(dataset: Dataset) -> dict[str, Stats]:
+    """Column -> statistics of the episodes that are selected: from meta/stats.json, or from the rows where only some are.
+
+    Raises:
+        DataError: they are damaged.
+    """
+    chosen = None if dataset is dataset.whole else dataset.indices
+    if not dataset.layout.ours:
+        names = {stored: column for column, (stored, _) in dataset.layout.stored.items() if column not in BOOKKEEPING}
+        found = foreign_stats(dataset.root, dataset.info, list(names), chosen)
+        return {names[stored]: stats for stored, stats in found.items()}
+    if chosen is not None:
+        return merged_stats(dataset.root, dataset.whole.num_episodes, dataset.features, chosen)
+    values = read_json(dataset.root / STATS)
+    try:
+        return {name: {key: np.array(value) for key, value in stats.items()} for name, stats in values.items()}
+    except (AttributeError, ValueError, TypeError) as error:
+        raise DataError(f"{dataset.root / STATS} is damaged: {one_line(error)}") from error

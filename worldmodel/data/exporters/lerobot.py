@@ -32,11 +32,12 @@ from worldmodel.data.format.features import (
 )
 from worldmodel.data.format.files import publish_json
 from worldmodel.data.format.frames import columns_of, stats_of, to_table
+from worldmodel.data.format.info import FILE_MB, VIDEO_MB, new_info
 from worldmodel.data.format.meta import licence_of, write_stats
 from worldmodel.data.format.numbering import numbered, place_of, with_numbers
 from worldmodel.data.format.tasks import tasks_table
 from worldmodel.data.format.video import ClipJoiner, VideoConfig, cut_clip, encode_clip
-from worldmodel.data.recording.assemble import FILE_MB, VIDEO_MB, finalize, new_info
+from worldmodel.data.recording.assemble import finalize
 from worldmodel.data.recording.writer import DatasetWriter
 from worldmodel.progress import Progress
 

@@ -98,6 +98,15 @@ class FrameReader:
         table = read_rows(path, offset, sum(row.length for row in rows), self._layout.in_tables(columns))
         return self._values(table, path, columns, [(row, 0, row.length) for row in rows])
 
+    def some(self, episodes: Sequence[EpisodeRow], columns: Sequence[str], batch_size: int) -> Iterator[dict[str, np.ndarray]]:
+        """All frames of these episodes in order, at most `batch_size` at a time: neighbours together, long ones in parts."""
+        for run in runs(episodes, batch_size):
+            if len(run) > 1:
+                yield self.read_run(run, columns)
+                continue
+            for begin in range(0, run[0].length, batch_size):
+                yield self.read(run[0], columns, begin, min(begin + batch_size, run[0].length))
+
     def whole_files(
         self, episodes: Sequence[EpisodeRow], columns: Sequence[str], batch_size: int
     ) -> Iterator[dict[str, np.ndarray]]:

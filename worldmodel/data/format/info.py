@@ -1,13 +1,21 @@
-"""meta/info.json, checked before anything in it is believed."""
+"""meta/info.json: what it says of a new dataset, and what it says of an old one, checked before anything in it is believed."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-from worldmodel.data.format.features import INFO, NUMBERS, PICTURES, VERSION
+from worldmodel.data.format.episode_row import video_columns
+from worldmodel.data.format.features import CHUNK_FILES, DATA_PATH, INFO, NUMBERS, PICTURES, VERSION, VIDEO_PATH, Feature
 from worldmodel.data.format.files import read_json
+from worldmodel.data.format.video import feature_info
 from worldmodel.errors import DataError
+from worldmodel.types import WorldSpec
+
+FILE_MB = 64
+"""A data file is closed once it holds this much [MB]."""
+VIDEO_MB = 200
+"""A video file is closed once it holds this much [MB]."""
 
 
 def read_info(root: Path) -> dict[str, Any]:
@@ -44,3 +52,27 @@ def require_readable(path: Path, features: dict[str, Any]) -> None:
     for name, feature in features.items():
         if feature["dtype"] not in (*PICTURES, *NUMBERS):
             raise DataError(f"{path}: feature {name!r} has dtype {feature['dtype']!r}, which this program does not read")
+
+
+def new_info(
+    spec: WorldSpec, fps: float, features: dict[str, Feature], num_episodes: int, num_frames: int, num_tasks: int
+) -> dict[str, Any]:
+    """The contents of meta/info.json."""
+    return {
+        "codebase_version": VERSION,
+        "robot_type": spec.robot,
+        "total_episodes": num_episodes,
+        "total_frames": num_frames,
+        "total_tasks": num_tasks,
+        "chunks_size": CHUNK_FILES,
+        "data_files_size_in_mb": FILE_MB,
+        "video_files_size_in_mb": VIDEO_MB,
+        "fps": int(fps) if float(fps).is_integer() else fps,
+        "splits": {"train": f"0:{num_episodes}"},
+        "data_path": DATA_PATH,
+        "video_path": VIDEO_PATH if video_columns(features) else None,
+        "features": {
+            name: {**feature, "info": feature_info(feature, fps)} if feature["dtype"] == "video" else feature
+            for name, feature in features.items()
+        },
+    }

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -25,16 +24,15 @@ from worldmodel.data.format.features import (
     EPISODES_PATH,
     INFO,
     TASKS,
-    VERSION,
     VIDEO_PATH,
     Feature,
 )
 from worldmodel.data.format.files import PART, LocalFolder, publish, publish_json, read_json, read_parquet, reading, sha256_of
+from worldmodel.data.format.info import FILE_MB, VIDEO_MB, new_info
 from worldmodel.data.format.locks import lock
 from worldmodel.data.format.meta import licence_of, write_card, write_stats, wrong_card
 from worldmodel.data.format.numbering import numbered, place_of
 from worldmodel.data.format.tasks import read_tasks, tasks_table
-from worldmodel.data.format.video import feature_info
 from worldmodel.data.format.world import LOCK, read_world
 from worldmodel.data.recording.joining import Finishing, Recorded, write_data, write_videos
 from worldmodel.data.recording.shards import FEATURES_KEY, RECORDING, require_counted, shard_rows
@@ -44,11 +42,6 @@ from worldmodel.progress import NoProgress, Progress
 from worldmodel.types import WorldSpec
 
 logger = logging.getLogger(__name__)
-
-FILE_MB = 64
-"""A data file is closed once it holds this much [MB]."""
-VIDEO_MB = 200
-"""A video file is closed once it holds this much [MB]."""
 
 
 def finalize(root: Path, *, licence: str | None = None, wait: float = 10.0, progress: Progress | None = None) -> None:
@@ -176,30 +169,6 @@ def _tasks(root: Path, recorded: list[Recorded]) -> dict[str, int]:
     for episode in recorded:
         tasks.setdefault(episode.task, len(tasks))
     return tasks
-
-
-def new_info(
-    spec: WorldSpec, fps: float, features: dict[str, Feature], num_episodes: int, num_frames: int, num_tasks: int
-) -> dict[str, Any]:
-    """The contents of meta/info.json."""
-    return {
-        "codebase_version": VERSION,
-        "robot_type": spec.robot,
-        "total_episodes": num_episodes,
-        "total_frames": num_frames,
-        "total_tasks": num_tasks,
-        "chunks_size": CHUNK_FILES,
-        "data_files_size_in_mb": FILE_MB,
-        "video_files_size_in_mb": VIDEO_MB,
-        "fps": int(fps) if float(fps).is_integer() else fps,
-        "splits": {"train": f"0:{num_episodes}"},
-        "data_path": DATA_PATH,
-        "video_path": VIDEO_PATH if video_columns(features) else None,
-        "features": {
-            name: {**feature, "info": feature_info(feature, fps)} if feature["dtype"] == "video" else feature
-            for name, feature in features.items()
-        },
-    }
 
 
 def _num_files(root: Path, before: Dataset | None, folder: str) -> int:

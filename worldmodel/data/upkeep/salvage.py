@@ -15,9 +15,8 @@ from worldmodel.data.format.episode_row import EpisodeRow, data_file, places_of,
 from worldmodel.data.format.episodes_table import EPISODE_COLUMNS, ORIGIN_COLUMNS
 from worldmodel.data.format.features import CHECKSUMS, DATA_PATH, INFO, LABEL, VIDEO_PATH, WORLD, Feature, features_of
 from worldmodel.data.format.files import inside, one_line, read_parquet
-from worldmodel.data.format.info import read_info, require_readable
+from worldmodel.data.format.info import new_info, read_info, require_readable
 from worldmodel.data.format.world import read_world
-from worldmodel.data.recording.assemble import new_info
 from worldmodel.data.recording.shards import shard_rows
 from worldmodel.errors import DataError
 from worldmodel.types import WorldSpec
