@@ -122,6 +122,7 @@ def main() -> None:
     key = {name: getattr(arguments, name) for name in KEY}
     played: dict[str, Any] = {"first_seed": arguments.first_seed, "num_objects": list(env.object_range)}
     played |= {"budget": env.max_steps, "hardware": {"processor": processor(), "mujoco": mujoco.__version__}}
+    played["load"] = round(os.getloadavg()[0], 1)  # of the machine: far above its cores, the rate says little
     played |= play(env, arguments.policy, range(arguments.first_seed, arguments.first_seed + arguments.episodes))
     env.close()
     if arguments.json is not None:

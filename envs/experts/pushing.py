@@ -7,12 +7,13 @@ import numpy as np
 from envs.controls.sweep import SWEEP_HIGH, SWEEP_LOW
 from envs.experts.fetching import TRAVEL_Z, WayPoint
 from envs.experts.grasping import widths
-from envs.experts.sweeping import CLEARANCE
 from envs.gripper import FINGER_HALF
 from envs.objects import TableObject
 from envs.tools import PADDLE_CAP, PADDLE_HALF
 from envs.world import World
 
+ROOM = 0.03
+"""Distance behind the object at which the paddle comes down: a fast robot still sways there [m]."""
 PUSH_Z = 0.012
 """Height of the fingertips while they push [m]."""
 MAX_PUSH = 0.03
@@ -31,7 +32,7 @@ def push_by_sweep(world: World, thing: TableObject, mark: np.ndarray) -> np.ndar
     way = mark - xy
     along = way / max(float(np.hypot(*way)), 1e-6)
     back = float(widths(world, thing, along[None])[0]) / 2
-    start = xy - along * (back + PADDLE_CAP + CLEARANCE)
+    start = xy - along * (back + PADDLE_CAP + ROOM)
     end = mark - along * (back + PADDLE_HALF[1])
     return np.clip(np.stack([start, end]), SWEEP_LOW, SWEEP_HIGH)
 
