@@ -19,9 +19,6 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forward_method
-from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from worldmodel.checks import require_at_least
@@ -31,6 +28,7 @@ from worldmodel.nn.blocks import AdaLNBlock
 from worldmodel.nn.vit import ViTBlock
 
 T = TypeVar("T")
+# FSDP2 and its tensors are imported where they are used: they take a second, and most runs are of one process.
 
 UNITS = (AdaLNBlock, ViTBlock)
 """What is gathered, used and let go of on its own; all other weights are gathered together, once an update."""
@@ -109,9 +107,10 @@ class Replica:
         """The same without gradients, of which every process does all for itself."""
         with alone():
             found = self.learner(work, *args)
-        for module in self.learner.modules():
-            if isinstance(module, FSDPModule):
-                module.reshard()
+        sharded = self.learner.modules() if self.learner is not self._whole else ()
+        for module in sharded:
+            if hasattr(module, "reshard"):
+                module.reshard()  # type: ignore[operator]
         return found
 
     @torch.no_grad()
@@ -125,19 +124,25 @@ class Replica:
 
 def whole(tensor: Tensor) -> Tensor:
     """All of a tensor, of which this process may hold a shard."""
-    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+    return tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor  # type: ignore[operator]
 
 
 def placed(tensor: Tensor, like: Tensor) -> Tensor:
     """A whole tensor as `like` is: this process's shard of it, or itself. Every process has the same one: none is sent."""
-    if not isinstance(like, DTensor):
+    if not hasattr(like, "full_tensor"):
         return tensor
+    from torch.distributed.tensor import DTensor, distribute_tensor
+
+    assert isinstance(like, DTensor)
     return distribute_tensor(tensor.to(like.device), like.device_mesh, like.placements, src_data_rank=None)
 
 
 @torch.no_grad()
 def _sharded(learner: Learner, replicate: int, shard: int, device: torch.device) -> Learner:
     """A copy of a learner, of which each process holds a shard."""
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
+
     learner = copy.deepcopy(learner).to(device)
     for tensor in (*learner.parameters(), *learner.buffers()):
         tensor.data = same_on_all(tensor.data.contiguous())  # a shard has no channels_last

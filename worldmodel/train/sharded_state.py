@@ -16,10 +16,6 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 from torch import Tensor
-from torch.distributed.checkpoint.api import CheckpointException
-from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader, HuggingFaceStorageWriter
-from torch.distributed.checkpoint.state_dict_loader import load
-from torch.distributed.checkpoint.state_dict_saver import save
 
 from worldmodel.atomic import sync
 from worldmodel.errors import CheckpointError
@@ -40,6 +36,11 @@ def keep_state(run_dir: Path, state: TrainingState, ranks: Ranks) -> None:
         save_state(run_dir, state)
         _forget(run_dir, None)
         return
+    # imported here and below, since it takes a second that a run of one process does not need
+    from torch.distributed.checkpoint.api import CheckpointException
+    from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageWriter
+    from torch.distributed.checkpoint.state_dict_saver import save
+
     name = ranks.same(f"step-{state.step}-{uuid.uuid4().hex[:8]}")  # never that of a folder which is in use
     folder = run_dir / SHARDED.parent / name
     try:
@@ -93,6 +94,9 @@ def _load_sharded(run_dir: Path) -> TrainingState | None:
 
 def _read(folder: Path) -> dict[str, Tensor]:
     """Every tensor in a folder, put together from its shards, on the CPU."""
+    from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader
+    from torch.distributed.checkpoint.state_dict_loader import load
+
     reader = HuggingFaceStorageReader(str(folder))
     tensors: dict[str, Tensor] = {
         name: torch.empty(found.size, dtype=found.properties.dtype)  # type: ignore[union-attr]

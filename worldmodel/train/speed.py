@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from worldmodel.nn.across import alone
 from worldmodel.types import Window
@@ -70,6 +69,8 @@ def flops_of(model: nn.Module, objective: nn.Module, window: Window) -> float | 
 
     Counted on a copy, on the CPU, with random draws that nobody misses: training goes on as if nothing had been.
     """
+    from torch.utils.flop_counter import FlopCounterMode  # a second that only training has
+
     few = first_rows(window, NUM_COUNTED)
     if len(few.actions) < NUM_COUNTED:
         return None
