@@ -23,7 +23,7 @@ from envs import TABLE_CLEAR
 from envs.motion import STEPS_PER_TICK
 from envs.sensors import DEPTHS, PICTURES, SEGMENTATIONS
 from envs.tabletop import TabletopEnv
-from envs.tasks.base import Task
+from envs.tasks import TASKS
 from envs.variations import FACTORS
 from envs.variations.ranges import SPLITS
 
@@ -90,33 +90,27 @@ def variation_rows(seed: int = 29) -> Iterator[Row]:
 
 
 def task_rows(seed: int = 0) -> Iterator[Row]:
-    """A row a task and control mode: start, middle and end of an episode of its expert."""
-    for name in sorted(gym.registry):
-        if name.startswith("worldmodel/"):
-            probe: Any = gym.make(name).unwrapped
-            task = getattr(probe, "task", None)
-            probe.close()
-            for mode in task.budgets if isinstance(task, Task) else (None,):
-                kwargs = {} if mode is None else {"control_mode": mode, "film_every": 10}
-                film, instruction = _film(gym.make(name, render_mode="rgb_array", **kwargs), seed)
-                label = name.removeprefix("worldmodel/").removesuffix("-v0")
-                yield "\n".join(filter(None, (label, mode, instruction))), [film[0], film[len(film) // 2], film[-1]]
+    """A row a task and control mode at the table: start, middle and end of an episode of its expert."""
+    for task, make in TASKS.items():
+        rules = make()
+        for mode in rules.budgets:
+            env = TabletopEnv(task=task, control_mode=mode, observations=["state"], film_every=10, render_mode="rgb_array")
+            film, instruction = _film(env, seed)
+            label = rules.env_id.removeprefix("worldmodel/").removesuffix("-v0")
+            yield f"{label}\n{mode}\n{instruction}", [film[0], film[len(film) // 2], film[-1]]
 
 
-def _film(env: gym.Env[Any, Any], seed: int) -> tuple[list[np.ndarray], str]:
-    """Pictures of an episode of the expert, and what it asks for; only the start where an environment has no expert."""
+def _film(env: TabletopEnv, seed: int) -> tuple[list[np.ndarray], str]:
+    """Pictures of an episode of the expert, and what it asks for."""
     env.reset(seed=seed)
-    world: Any = env.unwrapped
-    crop = isinstance(world, TabletopEnv)
-    rng, film, over = np.random.default_rng(0), [_small(world.render(), crop)], not hasattr(world, "expert_action")
+    rng, film, over = np.random.default_rng(0), [_small(env.film_camera.render(env.data))], False
     while not over:
-        _, _, terminated, truncated, info = env.step(world.expert_action(rng))
-        film += [_small(frame, crop) for frame in info.get("film", ())]
+        *_, terminated, truncated, info = env.step(env.expert_action(rng))
+        film += [_small(frame) for frame in info["film"]]
         over = terminated or truncated
-        if over or not info.get("film"):
-            film.append(_small(world.render(), crop))
+    film.append(_small(env.film_camera.render(env.data)))
     env.close()
-    return film, str(getattr(world, "instruction", ""))
+    return film, env.instruction
 
 
 def sheet(columns: Sequence[str], rows: Sequence[Row]) -> Image.Image:
@@ -155,10 +149,10 @@ def _coloured(segments: np.ndarray) -> np.ndarray:
     return np.rint(255 * np.array(palette)).astype(np.uint8)[segments]
 
 
-def _small(frame: np.ndarray, crop: bool) -> np.ndarray:
-    """A picture as high as a row of the tasks; `crop` leaves out most of the floor around a table."""
+def _small(frame: np.ndarray) -> np.ndarray:
+    """A film picture as high as a row of the tasks, without most of the floor around the table."""
     height, width = frame.shape[:2]
-    part = frame[height // 8 : height * 7 // 8, width // 8 : width * 7 // 8] if crop else frame
+    part = frame[height // 8 : height * 7 // 8, width // 8 : width * 7 // 8]
     size = (round(TASK_HEIGHT * part.shape[1] / part.shape[0]), TASK_HEIGHT)
     return np.asarray(Image.fromarray(part).resize(size, Image.Resampling.LANCZOS))
 
