@@ -107,16 +107,9 @@ def measured(results: Path = Path("benchmarks/results/experts.json")) -> str:
     rows = []
     for row in json.loads(results.read_text(encoding="utf-8")) if results.exists() else []:
         expert, random = row["expert"], row.get("random")
-        rates = [_rate(expert), _rate(random) if random else "", f"{expert['frames_per_s']:.0f}"]
+        rates = [_rate(expert), _rate(random) if random else ""]
         rows.append([f"`{row['task']}`", f"`{row['control']}`", row["robot"], *rates])
-    head = (
-        "task",
-        "control mode",
-        "robot",
-        "expert %: n, 95 % interval",
-        "random %: n, 95 % interval",
-        "actions/s, 64 px, one core",
-    )
+    head = ("task", "control mode", "robot", "expert %: n, 95 % interval", "random %: n, 95 % interval")
     return _table(head, rows) if rows else "Not measured yet: `python -m benchmarks.experts`."
 
 
