@@ -106,4 +106,4 @@ class BatchThreads:
         env = self.envs[i]
         self.batch.get_data(i, env.data)
         env.steps += 1
-        return env._observe()
+        return env.observe()
