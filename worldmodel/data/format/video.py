@@ -47,7 +47,7 @@ def rate_of(fps: float) -> Fraction:
 
 
 def encode_clip(images: np.ndarray, fps: float, config: VideoConfig) -> bytes:
-    """(T, height, width, 3) uint8 -> an mp4 file, with the same bytes whenever the same x264 encodes the same images."""
+    """(T, height, width, 3) uint8 -> an mp4 file; the same bytes for the same images, but for rare clips on a loaded machine (docs/data.md)."""
     buffer = io.BytesIO()
     options = {
         "crf": str(config.crf),
