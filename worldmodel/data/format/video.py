@@ -47,7 +47,10 @@ def rate_of(fps: float) -> Fraction:
 
 
 def encode_clip(images: np.ndarray, fps: float, config: VideoConfig) -> bytes:
-    """(T, height, width, 3) uint8 -> an mp4 file; the same bytes for the same images, but for rare clips on a loaded machine (docs/data.md)."""
+    """(T, height, width, 3) uint8 -> an mp4 file.
+
+    The same images give the same bytes, but for rare clips on a loaded machine (docs/data.md).
+    """
     buffer = io.BytesIO()
     options = {
         "crf": str(config.crf),
