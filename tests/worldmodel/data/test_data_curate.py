@@ -198,7 +198,5 @@ def test_labels_can_be_asked_for(dataset: Dataset, where: str, fits):
 def test_a_label_that_is_not_there_is_named(dataset: Dataset):
     with pytest.raises(ConfigError, match="asks for 'last_statu_0'; did you mean 'last_status_0'"):
         choose(dataset, Expression("last_statu_0 == 1"))
-    with pytest.raises(
-        ConfigError, match=r"asks for 'zzz'; expected one of .*max_ of a label \(status, position, done\)"
-    ):
+    with pytest.raises(ConfigError, match=r"asks for 'zzz'; expected one of .*max_ of a label \(status, position, done\)"):
         choose(dataset, Expression("zzz"))

@@ -208,7 +208,7 @@ KEEPING: dict[str, tuple[Callable[[Path], object], str]] = {
     "checksums missing": (lambda root: (root / "meta/checksums.json").unlink(), "checksums.json is made anew: it is missing"),
     "checksums bad": (lambda root: (root / "meta/checksums.json").write_text("[]"), "checksums.json is made anew"),
     "checksum lost": (lambda root: (root / "meta/checksums.json").write_text("{}"), "is not in it"),
-    "info missing": (lambda root: (root / "meta/info.json").unlink(), "info.json is made anew: is missing"),
+    "info missing": (lambda root: (root / "meta/info.json").unlink(), "info.json is made anew: it is missing"),
     "info bad": (lambda root: (root / "meta/info.json").write_text("{"), "info.json is made anew: expected JSON"),
     "info of another version": (lambda root: info(root, codebase_version="v2.1"), "has version 'v2.1'"),
     "info counts too few": (lambda root: info(root, total_episodes=4), "total_episodes is 4; the episodes say 9"),

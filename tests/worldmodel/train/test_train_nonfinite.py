@@ -20,9 +20,7 @@ def window(dataset: list[int] | None) -> Window:
 
 def test_which_dataset_an_episode_is_of_is_told(tmp_path: Path) -> None:
     error = stop_on(window([1, 0, 0]), 5, {"loss": float("nan")}, tmp_path)
-    assert "loss is nan; the batch holds episodes 3, 8 of dataset 0, episodes 3 of dataset 1 and is kept" in str(
-        error
-    )
+    assert "loss is nan; the batch holds episodes 3, 8 of dataset 0, episodes 3 of dataset 1 and is kept" in str(error)
     assert json.loads((tmp_path / "nonfinite/step-5.json").read_text())["dataset"] == [1, 0, 0]
     assert safetensors.torch.load_file(tmp_path / "nonfinite/step-5.safetensors")["dataset"].tolist() == [1, 0, 0]
 

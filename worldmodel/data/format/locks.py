@@ -27,6 +27,8 @@ def lock(path: Path, *, exclusive: bool, wait: float, busy: str, waiting: Callab
     deadline = time.monotonic() + wait
     while (fd := _taken(path, exclusive)) is None:
         if time.monotonic() >= deadline:
+            if not path.exists():  # then nobody holds it: it cannot be made here
+                raise DataError(f"cannot write {path}; choose a folder that can be written")
             raise DataError(busy)
         waiting()
         time.sleep(0.02)
@@ -42,7 +44,7 @@ def _taken(path: Path, exclusive: bool) -> int | None:
         path.parent.mkdir(parents=True, exist_ok=True)
         fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     except FileNotFoundError:
-        return None  # its folder was deleted just now
+        return None  # its folder was deleted just now, or takes no new file
     except OSError as error:
         raise DataError(f"cannot write {path}: {one_line(error)}; choose a folder that can be written") from error
     try:

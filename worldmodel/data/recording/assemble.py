@@ -30,7 +30,7 @@ from worldmodel.data.format.features import (
 from worldmodel.data.format.files import PART, LocalFolder, publish, publish_json, read_json, read_parquet, reading, sha256_of
 from worldmodel.data.format.info import FILE_MB, VIDEO_MB, new_info
 from worldmodel.data.format.locks import lock
-from worldmodel.data.format.meta import licence_of, write_card, write_stats, wrong_card
+from worldmodel.data.format.meta import CARD, licence_of, write_card, write_stats, wrong_card
 from worldmodel.data.format.numbering import numbered, place_of
 from worldmodel.data.format.tasks import read_tasks, tasks_table
 from worldmodel.data.format.world import LOCK, read_world
@@ -185,6 +185,8 @@ def _remove_leftovers(root: Path, before: Dataset | None) -> None:
     for folder in (RECORDING, "data", "videos", "meta"):
         for path in (root / folder).rglob(f".*{PART}"):
             path.unlink()
+    for path in root.glob(f".{CARD}.*{PART}"):
+        path.unlink()
     columns = video_columns(before.features) if before else [path.name for path in (root / "videos").glob("*")]
     places = [(DATA_PATH, "data", ""), (EPISODES_PATH, "meta/episodes", "")]
     for pattern, folder, column in places + [(VIDEO_PATH, f"videos/{column}", column) for column in columns]:
