@@ -70,7 +70,7 @@ class FilmCamera:
 
 
 class Renderers:
-    """Renderers without what is slow, one a size: cameras that share one save a fifth of their time."""
+    """Renderers without what is slow, one a size: cameras of one size share a GL context."""
 
     def __init__(self, model: mujoco.MjModel) -> None:
         self.model = model
