@@ -5,7 +5,7 @@
       train.seed: {values: [0, 1]}                              # the first one varies slowest
       config: {value: configs/presets/ours.yaml}                # the experiment that the others are laid over
       settings: {values: ["objective.rollout_steps=1", ...]}    # several settings that change together
-      train.max_cpu_seconds: {value: 720}
+      train.max_cpu_seconds: {value: 480}
 
 Parameters are settings of an experiment by their dotted names (nested `parameters` are joined by dots), and the two above.
 The same file runs under `wandb sweep`: its `command` passes ${args_no_hyphens} to `worldmodel sweep`, which then has one

@@ -76,7 +76,7 @@ def test_every_sweep_is_of_two_seeds_at_one_price_and_names_itself(path: Path, m
     trials = trials_of(sweep)
     groups = {trial.group for trial in trials}
     assert len(trials) == 2 * len(groups) and len(groups) >= 2
-    assert {trial.experiment.train.max_cpu_seconds for trial in trials} == {720}
+    assert {trial.experiment.train.max_cpu_seconds for trial in trials} == {480}
     assert {trial.experiment.train.seed for trial in trials} == {0, 1}
     assert all(trial.experiment.evaluate.seed > 0 for trial in trials)
     assert f"configs/sweeps/{path.name}" in sweep.command and "${args_no_hyphens}" in sweep.command
