@@ -133,18 +133,13 @@ class Task(ABC):
         return result
 
     def on_table(self, world: World, among: np.ndarray | None = None) -> list[tuple[np.ndarray, float]]:
-        """(x, y) [m] and footprint radius [m] of the objects on the table; one that is turned or tipped is given more room.
+        """(x, y) [m] and footprint radius [m] of the objects on the table; one that has tipped over is given more room.
 
-        A turn about the vertical needs none: it is given some all the same, as in the recorded data. `among` (slots,) leaves
-        out those where it is false.
+        `among` (slots,) leaves out those where it is false.
         """
         statuses, poses = self.statuses(world), world.poses
-
-        def is_straight(slot: int) -> bool:
-            return bool(abs(1 - 2 * (poses[slot, 5] ** 2 + poses[slot, 6] ** 2)) > 0.9)
-
         return [
-            (poses[o.slot, :2].copy(), o.radius if is_straight(o.slot) else max(o.radius, o.height))
+            (poses[o.slot, :2].copy(), o.radius if world.is_upright(o.slot) else max(o.radius, o.height))
             for o in world.objects
             if statuses[o.slot] == Status.TABLE and (among is None or among[o.slot])
         ]

@@ -109,6 +109,20 @@ def test_a_paddle_that_comes_down_on_an_object_stops_and_moves_nothing_far(env: 
     assert np.abs(env.positions() - before).max() < 0.03
 
 
+def test_an_object_takes_more_room_when_it_has_tipped_over_but_not_when_it_is_turned() -> None:
+    env = TabletopEnv(robot="gantry", num_objects=1)
+    seed = next(seed for seed in range(50) if env.reset(seed=seed)[0] and env.objects[0].height > env.objects[0].radius + 0.005)
+    env.reset(seed=seed)
+    thing = env.objects[0]
+    for yaw in (0.0, 1.0, np.pi / 2, np.pi):
+        env.world.set_slot(thing.slot, present=True, pose=np.array([0.0, 0.0, thing.height, yaw]))
+        assert env.on_table()[0][1] == thing.radius, yaw
+    lying = np.array([0.0, 0.0, thing.radius, np.sqrt(0.5), 0.5, 0.5, 0.0])
+    env.world.set_slot(thing.slot, present=True, pose=lying)
+    assert env.on_table()[0][1] == thing.height
+    env.close()
+
+
 def test_a_dropped_object_counts_against_and_ends_what_can_be_cleared() -> None:
     env = TabletopEnv(robot="gantry", num_objects=1)
     env.reset(seed=1)
