@@ -1,11 +1,13 @@
 """How often scripted experts and random actions solve each task, in each control mode, and how fast that runs.
 
-    python -m benchmarks.experts --task pick --control ee_delta [--policy expert] [--robot arm]
+    python -m benchmarks.experts [--task pick push] [--control ee_delta] [--policy expert random] [--robot arm]
         [--episodes 200] [--first-seed 0] [--json benchmarks/results/experts.json]
+    python -m benchmarks.experts --rate 3 --json benchmarks/results/experts.json
 
-Each of task, control mode and robot is a row of the JSON file, with what each policy comes to. Episodes whose seeds follow on
-those that are there are added to them, so that a row can be measured in pieces; others replace them. Frames a second include
-policy, physics and an observation of 64 px, in one process.
+Every task and control mode is measured unless told otherwise. Each of task, control mode and robot is a row of the JSON file,
+with what each policy comes to. Episodes are written down in pieces: called again, a run goes on where the file ends, and other
+seeds replace those that are there. `--rate` measures the expert's actions a second instead, for so many seconds a row: policy,
+physics and an observation of 64 px, in one process. It says something only when the machine does nothing else.
 """
 
 from __future__ import annotations
@@ -29,6 +31,8 @@ from envs.tasks import TASKS
 Z95 = 1.959964
 """Two-sided 95 % quantile of the normal distribution."""
 KEY = ("task", "control", "robot")
+PIECE = 20
+"""Episodes after which they are written down."""
 
 
 def wilson(successes: int, num: int) -> tuple[float, float]:
@@ -86,17 +90,53 @@ def joined(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     return new | added | {"first_seed": old["first_seed"], "seconds": old["seconds"] + new["seconds"]}
 
 
+def read(path: Path | None, key: dict[str, str]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The row of the file with this key, empty but for the key if there is none, and the other rows."""
+    rows = json.loads(path.read_text(encoding="utf-8")) if path is not None and path.exists() else []
+    row = next((old for old in rows if all(old[name] == key[name] for name in KEY)), dict(key))
+    return row, [old for old in rows if old is not row]
+
+
+def write(path: Path, row: dict[str, Any]) -> None:
+    """Put a row in the place of that with its key, a row a line; whoever reads meanwhile finds the old file or the new one."""
+    _, others = read(path, row)
+    rows = sorted([*others, row], key=lambda kept: [kept[name] for name in KEY])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_suffix(".new")
+    new.write_text("[\n" + ",\n".join(json.dumps(kept) for kept in rows) + "\n]\n", encoding="utf-8")
+    new.replace(path)
+
+
 def keep(path: Path, key: dict[str, str], policy: str, played: dict[str, Any]) -> dict[str, Any]:
-    """Put what a policy came to into the file, a row a line; returns it with what was there of it before."""
-    rows = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
-    row: dict[str, Any] = next((old for old in rows if all(old[name] == key[name] for name in KEY)), dict(key))
+    """Put what a policy came to into the file; returns it with what was there of it before."""
+    row, _ = read(path, key)
     played = joined(row[policy], played) if policy in row else played
     row[policy] = summary(played) | played | summary(played)
-    rows = [old for old in rows if any(old[name] != key[name] for name in KEY)]
-    rows = sorted([*rows, row], key=lambda kept: [kept[name] for name in KEY])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("[\n" + ",\n".join(json.dumps(kept) for kept in rows) + "\n]\n", encoding="utf-8")
+    write(path, row)
     return played
+
+
+def measure(env: TabletopEnv, key: dict[str, str], policy: str, seeds: range, path: Path | None) -> dict[str, Any]:
+    """What a policy comes to in the episodes of these seeds: those that the file has not, in pieces that are added to it."""
+    about: dict[str, Any] = {"num_objects": list(env.object_range), "budget": env.max_steps}
+    about["hardware"] = {"processor": processor(), "mujoco": mujoco.__version__}
+    played: dict[str, Any] = read(path, key)[0].get(policy, {})
+    had = len(played["won"]) if played.get("first_seed") == seeds.start and all(played[k] == about[k] for k in about) else 0
+    for first in range(seeds.start + had, seeds.stop, PIECE):
+        load = round(os.getloadavg()[0], 1)  # of the machine: far above its cores, the rate says little
+        piece = {"first_seed": first, **about, "load": load}
+        piece |= play(env, policy, range(first, min(first + PIECE, seeds.stop)))
+        played = keep(path, key, policy, piece) if path is not None else joined(played, piece) if played else piece
+    return played
+
+
+def rate(env: TabletopEnv, least: float) -> dict[str, Any]:
+    """Actions a second of the expert, in as many whole episodes as take `least` seconds."""
+    steps, seconds, seed = 0, 0.0, 0
+    while seconds < least:
+        played = play(env, "expert", range(seed, seed + 1))
+        steps, seconds, seed = steps + played["steps"][0], seconds + played["seconds"], seed + 1
+    return {"actions_per_s": round(steps / seconds, 1), "actions": steps, "episodes": seed, "processor": processor()}
 
 
 def processor() -> str:
@@ -108,26 +148,31 @@ def processor() -> str:
 
 
 def main() -> None:
-    """Measure one row, or a piece of it."""
+    """Measure rows, or what is missing of them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--task", choices=sorted(TASKS), required=True)
-    parser.add_argument("--control", choices=sorted(CONTROLS), required=True)
-    parser.add_argument("--policy", choices=("expert", "random"), default="expert")
+    parser.add_argument("--task", choices=sorted(TASKS), nargs="+", default=list(TASKS))
+    parser.add_argument("--control", choices=sorted(CONTROLS), nargs="+", default=list(CONTROLS))
+    parser.add_argument("--policy", choices=("expert", "random"), nargs="+", default=["expert"])
     parser.add_argument("--robot", default="arm")
     parser.add_argument("--episodes", type=int, default=200)
     parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--rate", type=float, help="seconds a row")
     parser.add_argument("--json", type=Path)
-    arguments = parser.parse_args()
-    env = TabletopEnv(arguments.robot, task=arguments.task, control_mode=arguments.control)
-    key = {name: getattr(arguments, name) for name in KEY}
-    played: dict[str, Any] = {"first_seed": arguments.first_seed, "num_objects": list(env.object_range)}
-    played |= {"budget": env.max_steps, "hardware": {"processor": processor(), "mujoco": mujoco.__version__}}
-    played["load"] = round(os.getloadavg()[0], 1)  # of the machine: far above its cores, the rate says little
-    played |= play(env, arguments.policy, range(arguments.first_seed, arguments.first_seed + arguments.episodes))
-    env.close()
-    if arguments.json is not None:
-        played = keep(arguments.json, key, arguments.policy, played)
-    print(json.dumps(key | {"policy": arguments.policy} | summary(played)), flush=True)
+    chosen = parser.parse_args()
+    seeds = range(chosen.first_seed, chosen.first_seed + chosen.episodes)
+    for task in chosen.task:
+        for control in [mode for mode in TASKS[task]().budgets if mode in chosen.control]:
+            env = TabletopEnv(chosen.robot, task=task, control_mode=control)
+            key = {"task": task, "control": control, "robot": chosen.robot}
+            if chosen.rate is not None:
+                found = {"rate": rate(env, chosen.rate)}
+                if chosen.json is not None:
+                    write(chosen.json, read(chosen.json, key)[0] | found)
+                print(json.dumps(key | found), flush=True)
+            for policy in chosen.policy if chosen.rate is None else ():
+                played = measure(env, key, policy, seeds, chosen.json)
+                print(json.dumps(key | {"policy": policy} | summary(played)), flush=True)
+            env.close()
 
 
 if __name__ == "__main__":
