@@ -3,8 +3,8 @@
 worldmodel sweep configs/sweeps/presets.yaml --data data/full --out runs/sweeps/presets      # and the others, for hours
 python -m benchmarks.ablations runs/sweeps [--json benchmarks/results/ablations.json] [--docs docs/model.md]
 
-With `--docs`, the tables are also written between the marks of that page. Sweeps of another dataset, or with another evaluation,
-are gathered into a file of their own: their rows do not compare with these.
+With `--docs`, the tables are also written between the marks of that page. Sweeps of another dataset or with another evaluation
+are gathered into a file of their own: such rows do not compare with these.
 """
 
 from __future__ import annotations
