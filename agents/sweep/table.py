@@ -84,16 +84,21 @@ def to_json(name: str, source: Path, results: Sequence[Result], missing: Mapping
         "sweep": name,
         "file": str(source),
         "rows": [dataclasses.asdict(row) for row in rows_of(results)],
-        "bounds": {agent: dataclasses.asdict(_bound(agent, results)) for agent in (FLOOR, CEILING)} if results else {},
+        "bounds": {agent: dataclasses.asdict(bound) for agent, bound in _bounds(results).items()},
         "protocols": sorted({result.protocol for result in results}),
         "missing": dict(missing),
         "runs": [dataclasses.asdict(result) for result in results],
     }
 
 
-def _bound(agent: str, results: Sequence[Result]) -> Interval:
-    """Floor or ceiling: the agent does not learn, so one run's episodes are all there is to know."""
-    return wilson(results[0].successes[agent], results[0].num_episodes)
+def _bounds(results: Sequence[Result]) -> dict[str, Interval]:
+    """Floor, and ceiling where the world has one: they do not learn, so one run's episodes are all there is to know."""
+    return {
+        agent: wilson(one.successes[agent], one.num_episodes)
+        for one in results[:1]
+        for agent in (FLOOR, CEILING)
+        if agent in one.successes
+    }
 
 
 def to_markdown(name: str, results: Sequence[Result], missing: Mapping[str, str]) -> str:
@@ -101,8 +106,8 @@ def to_markdown(name: str, results: Sequence[Result], missing: Mapping[str, str]
     lines = [f"# {name}", "", f"| {' | '.join(HEADINGS)} |", f"|{'---|' * len(HEADINGS)}"]
     lines += [f"| {' | '.join(cells(row))} |" for row in rows_of(results)]
     if results:
-        floor, ceiling = (_bound(agent, results) for agent in (FLOOR, CEILING))
-        lines += ["", f"On the same starts: random {100 * floor.rate:.0f} %, expert {100 * ceiling.rate:.0f} %."]
+        bounds = [f"{agent} {100 * bound.rate:.0f} %" for agent, bound in _bounds(results).items()]
+        lines += ["", f"On the same starts: {', '.join(bounds)}."]
         lines += ["Means over seeds; the interval is Wilson's, of all episodes of a row together."]
         if len({result.protocol for result in results}) > 1:
             lines += ["The rows were NOT evaluated on the same protocol: their successes do not compare."]
@@ -155,8 +160,8 @@ def picture(name: str, results: Sequence[Result]) -> bytes:
             if (error := row.metrics.get(f"probe_cm_{ahead}")) is not None:
                 label = ("as seen", "one action ahead", "two")[ahead] if place == 0 else None
                 right.plot(error, place, marker, color=f"C{ahead + 1}", label=label)
-    for agent, style in ((FLOOR, ":"), (CEILING, "--")):
-        left.axvline(100 * _bound(agent, results).rate, color="0.3", linestyle=style, linewidth=1)
+    for agent, bound in _bounds(results).items():
+        left.axvline(100 * bound.rate, color="0.3", linestyle=":" if agent == FLOOR else "--", linewidth=1)
     left.set(xlim=(0, 100), xlabel="success [%] (dotted: random, dashed: expert)", title=name)
     left.set_yticks(range(len(rows)), [row.group for row in rows])
     left.invert_yaxis()

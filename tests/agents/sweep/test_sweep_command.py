@@ -297,3 +297,11 @@ def test_the_tables_of_several_sweeps_are_gathered(file: Path, data: Path, quick
     assert "machine" not in run and run["successes"]["expert"] == 10 and len(found["sweeps"]["out"]["missing"]) == 3
     with pytest.raises(ValueError, match="no finished run of any sweep"):
         gathered(data)
+
+
+def test_a_world_without_an_expert_has_a_table_without_a_ceiling(tmp_path: Path) -> None:
+    plain = results("a", 0, 4, 1.0)
+    bare = dataclasses.replace(plain, successes={name: n for name, n in plain.successes.items() if name != "expert"})
+    table.save(tmp_path, "bare", Path("bare.yaml"), [bare], {})
+    assert set(json.loads((tmp_path / "results.json").read_text())["bounds"]) == {"random"}
+    assert "On the same starts: random 10 %." in (tmp_path / "results.md").read_text()
