@@ -83,7 +83,7 @@ class DataConfig:
         require_share(self, "val_fraction", one=False)
         require_at_least(self, 1, "stride", "frame_skip")
         require_at_least(self, 2, "buffer_windows")
-        require_positive(self, "cache_gb", infinite=True)
+        require_positive(self, "cache_gb")
         if self.image_size is not None:
             require_at_least(self, 1, "image_size")
         if not all(0 < weight < math.inf for weight in self.weights):

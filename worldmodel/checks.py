@@ -1,7 +1,7 @@
 """Range checks of configurations: one line that names the field, what was got and what was expected.
 
 The strict loader puts the file and the section in front: `demo.yaml: train: batch_size is 1; expected at least 2`.
-NaN is in no range, and infinity only where it is asked for.
+NaN is in no range, and neither is infinity, which no manifest could hold: JSON has no word for it.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ def require_at_least(config: object, lowest: float, *names: str) -> None:
             raise ConfigError(f"{name} is {value}; expected at least {lowest}")
 
 
-def require_positive(config: object, *names: str, infinite: bool = False) -> None:
-    """Raise ConfigError when one of these fields is not more than 0; infinity only passes when `infinite`."""
+def require_positive(config: object, *names: str) -> None:
+    """Raise ConfigError when one of these fields is not more than 0, or infinite."""
     for name in names:
         value = getattr(config, name)
-        if not value > 0 or (value == math.inf and not infinite):
+        if not 0 < value < math.inf:
             raise ConfigError(f"{name} is {value}; expected more than 0")
 
 

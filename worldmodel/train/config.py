@@ -38,8 +38,8 @@ class TrainConfig:
     """Decoupled decay of matrices; gains and biases have none."""
     betas: tuple[float, float] = (0.9, 0.999)
     """Decay of AdamW's running means of the gradient and of its square."""
-    clip_norm: float = 1.0
-    """Largest norm of the whole gradient; .inf for no clipping."""
+    clip_norm: float | None = 1.0
+    """Largest norm of the whole gradient; null for no clipping."""
     on_nonfinite: Literal["stop", "skip"] = "stop"
     """What a loss or gradient that is no number does: stop and keep the batch, or skip the update and count it."""
     bf16: bool = False
@@ -72,7 +72,8 @@ class TrainConfig:
         require_at_least(self, 1, "num_steps", "log_every", "val_every", "val_batches")
         require_at_least(self, 0, "weight_decay", "save_every_seconds")
         require_positive(self, "learning_rate")
-        require_positive(self, "clip_norm", infinite=True)
+        if self.clip_norm is not None:
+            require_positive(self, "clip_norm")
         require_share(self, "warmup_fraction")
         require_seed("seed", self.seed)
         if self.batch_size < 2:

@@ -205,7 +205,8 @@ class Trainer:
             loss, terms = self.replica.learn(_loss, move(window, self.device), self.generator)
         self.optimizer.zero_grad()
         loss.backward()
-        norm = whole(nn.utils.clip_grad_norm_(self.learner.parameters(), config.clip_norm))
+        most = math.inf if config.clip_norm is None else config.clip_norm
+        norm = whole(nn.utils.clip_grad_norm_(self.learner.parameters(), most))
         tensors = {"loss": loss, **terms, "grad_norm": norm}
         # One transfer for all of them: each one waits for the device. Over several processes, all see the same numbers.
         values = self.ranks.mean(torch.stack([value.detach().float() for value in tensors.values()])).tolist()

@@ -269,6 +269,14 @@ def test_the_latent_is_diagnosed(tmp_path):
     assert [row["step"] for row in read_metrics(tmp_path) if "val/std" in row] == [8, 16, 20]
 
 
+def test_a_run_that_clips_nothing_is_saved_and_is_that_of_a_bound_out_of_reach(tmp_path):
+    free, bound = (make_trainer(tmp_path / f"{n}", dataclasses.replace(CONFIG, clip_norm=n)) for n in (None, 1e9))
+    free.fit()
+    bound.fit()
+    assert same_bits(free.model, bound.model)
+    assert make_trainer(tmp_path / "None", dataclasses.replace(CONFIG, clip_norm=None)).fit(resume=True) == 20
+
+
 def test_progress_is_told(tmp_path):
     told = []
 
@@ -310,6 +318,7 @@ def test_bf16_and_compiling_run_and_leave_a_plain_model(tmp_path):
         ({"learning_rate": float("nan")}, "learning_rate is nan"),
         ({"learning_rate": float("inf")}, "learning_rate is inf"),
         ({"clip_norm": 0.0}, "clip_norm is 0.0"),
+        ({"clip_norm": float("inf")}, "clip_norm is inf"),
         ({"betas": (0.9, 1.0)}, "betas is"),
         ({"num_threads": 0}, "num_threads is 0; expected at least 1"),
         ({"save_every_seconds": -1.0}, "save_every_seconds is -1.0"),
@@ -323,7 +332,7 @@ def test_impossible_settings_are_refused(changes, message):
 
 
 def test_the_ends_of_the_ranges_are_settings_too():
-    TrainConfig(num_steps=1, batch_size=2, num_frames=2, warmup_fraction=0.0, clip_norm=float("inf"), num_threads=1)
+    TrainConfig(num_steps=1, batch_size=2, num_frames=2, warmup_fraction=0.0, clip_norm=None, num_threads=1)
     TrainConfig(warmup_fraction=1.0, weight_decay=0.0, save_every_seconds=0.0, seed=2**63 - 1)
 
 
