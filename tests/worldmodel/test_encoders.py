@@ -45,8 +45,8 @@ NUM_EXTRA = {"proprio": 1, "touch": 1, "audio": 4, "instruction": 3}
 KINDS = [(kind, output) for kind in ("conv", "vit") for output in ("grid", "pooled", "vector")]
 
 
-def world() -> WorldSpec:
-    return dataclasses.replace(toy_spec(), sensors=SENSORS)
+def world(**more: SensorSpec) -> WorldSpec:
+    return dataclasses.replace(toy_spec(), sensors=SENSORS | more)
 
 
 def observation(sensors: tuple[str, ...] = ALL, frames: int = 3, seed: int = 0) -> Observation:
@@ -159,6 +159,13 @@ def test_a_missing_sensor_is_refused_unless_it_was_hidden_in_training() -> None:
         assert z.shape == (2, 3, encoder.num_tokens, 6) and bool(torch.isfinite(z).all())
     with pytest.raises(MismatchError, match="lacks"):
         encoder({})
+
+
+@pytest.mark.parametrize("kind", ["conv", "vit"])
+def test_a_sensor_that_no_body_has_is_a_slip_also_where_sensors_may_be_missing(kind: str) -> None:
+    with pytest.raises(ConfigError, match=r"unknown sensor 'propriio'; available: .*Did you mean 'proprio'") as caught:
+        make(("pixels", "propriio"), kind=kind, sensor_dropout=0.2)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_dead_sensor_is_a_missing_one() -> None:

@@ -29,8 +29,9 @@ class FusedEncoder(Encoder):
 
     def __init__(self, config: EncoderConfig, sensors: tuple[str, ...], bodies: tuple[Body, ...]) -> None:
         super().__init__()
-        for body in bodies:
-            known = sensors if not config.sensor_dropout else [key for key in sensors if key in body.spec.sensors]
+        somewhere = {key for body in bodies for key in body.spec.sensors} if config.sensor_dropout else set()
+        for body in bodies:  # which may lack what another one has, where sensors may be missing
+            known = [key for key in sensors if key in body.spec.sensors or key not in somewhere]
             require_readable(known or sensors, body.spec)
         self.config, self.tubelet = config, config.tubelet
         self.width = self._width()

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from worldmodel.encoders.config import EncoderConfig, Modality
-from worldmodel.errors import ConfigError, MismatchError
+from worldmodel.errors import ConfigError, MismatchError, unknown_name
 from worldmodel.layout import TokenLayout
 from worldmodel.nn.embodied import Body, per_body
 from worldmodel.nn.tokenizers import (
@@ -55,7 +55,8 @@ def require_readable(sensors: Sequence[str], spec: WorldSpec) -> None:
     """Raise ConfigError for a sensor that the world does not have, or that no robot could have."""
     for key in sensors:
         if key not in spec.sensors:
-            raise ConfigError(f"unknown sensor {key!r}; the world has {', '.join(sorted(spec.sensors))}")
+            there = [name for name, sensor in spec.sensors.items() if not sensor.privileged]
+            raise ConfigError(unknown_name("sensor", key, there))
         if spec.sensors[key].privileged:
             raise ConfigError(
                 f"sensor {key!r} is privileged: no robot could see it, so the encoder may not; remove it from sensors"
