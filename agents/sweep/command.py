@@ -31,10 +31,9 @@ def run(path: Path, data: Sources, out: Path | None, words: Sequence[str], make_
     whole = trials_of(sweep, [word for word in words if word.partition("=")[0] not in sweep.parameters], str(path))
     for trial in trials:
         require_scored(trial.experiment, trial.name)
-    first = trials[0].experiment
     # a dataset that is not there is told before anything begins
-    dataset = fingerprint_of(parts_of(data, first.data, robots_of(first)))
-    results = {trial.name: finished(trial, out / trial.name, dataset) for trial in trials}
+    datasets = learned_from(trials, data)
+    results = {trial.name: finished(trial, out / trial.name, datasets[trial.name]) for trial in trials}
     waiting = [trial for trial in trials if results[trial.name] is None]
     screen.say(f"{sweep.name}: {len(trials)} trials, {len(trials) - len(waiting)} finished already")
 
@@ -60,6 +59,19 @@ def run(path: Path, data: Sources, out: Path | None, words: Sequence[str], make_
         name, why = next(iter(failed.items()))
         raise ConfigError(f"{len(failed)} of {len(trials)} trials failed; {name}: {why}")
     return 0
+
+
+def learned_from(trials: Sequence[Trial], data: Sources) -> dict[str, str]:
+    """Name of each trial -> fingerprint of what it learns from: trials may weigh their datasets differently."""
+    opened: dict[object, str] = {}
+    found = {}
+    for trial in trials:
+        robots = robots_of(trial.experiment)
+        key = (trial.experiment.data, robots)
+        if key not in opened:
+            opened[key] = fingerprint_of(parts_of(data, trial.experiment.data, robots))
+        found[trial.name] = opened[key]
+    return found
 
 
 def finished(trial: Trial, folder: Path, dataset: str) -> Result | None:

@@ -20,12 +20,12 @@ from agents.evaluate import EvalConfig
 from agents.experiment import EnvConfig
 from agents.protocol import wilson
 from agents.record import RecordConfig, record
+from agents.sources import Sources, fingerprint_of, parts_of
 from agents.sweep import command, table
 from agents.sweep.space import Trial, load_sweep, trials_of
 from agents.sweep.trial import Result, run_trial
 from tests.agents.sweep import killed_sweep
 from tests.fakes import LineWorld
-from worldmodel.data import Dataset
 from worldmodel.errors import ConfigError, WorldModelError
 from worldmodel.train.logging import read_metrics
 from worldmodel.train.state import load_state
@@ -77,11 +77,11 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Trials that run in no time, and as what they are called: what is tested is what is done with them."""
     ran: list[str] = []
 
-    def result_of(trial: Trial, data: Path, folder: Path, *_: Any) -> Result:
+    def result_of(trial: Trial, data: Sources, folder: Path, *_: Any) -> Result:
         ran.append(trial.name)
         strict.dump(trial.experiment, folder / "config.yaml")
         plain = results(trial.group, trial.experiment.train.seed, 4, 1.0)
-        fingerprint = Dataset.open(data).fingerprint
+        fingerprint = fingerprint_of(parts_of(data, trial.experiment.data))
         result = dataclasses.replace(plain, name=trial.name, parameters=trial.parameters, dataset=fingerprint)
         result.save(folder)
         return result
@@ -305,3 +305,15 @@ def test_a_world_without_an_expert_has_a_table_without_a_ceiling(tmp_path: Path)
     table.save(tmp_path, "bare", Path("bare.yaml"), [bare], {})
     assert set(json.loads((tmp_path / "results.json").read_text())["bounds"]) == {"random"}
     assert "On the same starts: random 10 %." in (tmp_path / "results.md").read_text()
+
+
+def test_trials_that_mix_their_data_differently_are_each_gone_on_with(file: Path, data: Path, quick: list[str]) -> None:
+    more = file.parent / "more"
+    record(lambda: LineWorld(3, 6), RecordConfig(num_episodes=8, seed=1, workers=1, aimed=0.0, random=1.0, expert=0.0), more)
+    weights = "data.weights: {values: [[1.0, 1.0], [1.0, 3.0]]}"
+    file.write_text(file.read_text().replace("objective.sigreg_coef: {values: [0.05, 0.0]}", weights))
+    for finished in (0, 4):
+        screen = io.StringIO()
+        assert command.run(file, (data, more), file.parent / "out", (), make_env, Screen(screen)) == 0
+        assert f"4 trials, {finished} finished already" in screen.getvalue()
+    assert len(quick) == 4
