@@ -92,6 +92,19 @@ def test_any_subset_of_sensors_becomes_a_latent_and_every_weight_learns(
     assert not silent
 
 
+@pytest.mark.parametrize(("kind", "output"), KINDS)
+def test_a_vector_of_several_axes_is_its_elements_in_a_row(kind: Any, output: Any) -> None:
+    """Positions of five objects, (5, 2): one token, the same as of ten numbers."""
+    found, obs = [], observation(("pixels",))
+    objects = torch.randn(2, 3, 5, 2, generator=torch.Generator().manual_seed(3))
+    for shape in ((5, 2), (10,)):
+        torch.manual_seed(0)
+        body = Body(world(objects=SensorSpec(shape, "float32", "vector")))
+        encoder = build_encoder(dataclasses.replace(SMALL, kind=kind, output=output), ("pixels", "objects"), (body,)).eval()
+        found.append(encoder({**obs, "objects": objects.reshape(2, 3, *shape)}))
+    torch.testing.assert_close(found[0], found[1])
+
+
 def test_the_plain_case_is_the_default_encoder() -> None:
     assert isinstance(make(("pixels", "proprio")), TokenEncoder)
     for changes in ({"output": "vector"}, {"kind": "vit"}, {"sensor_dropout": 0.1}):

@@ -116,6 +116,8 @@ class SensorTokens(nn.Module):
         label = self.modality[self.modalities[key]] + self.which[_name(key)]
         if values is None:
             return (self.absent[_name(key)] + label).expand(*lead, self._count(key), -1)
+        if self.modalities[key] == "proprio":
+            values = values.flatten(2)
         if not self.dropout:
             return self.tokenizers[self.own[key]](values) + label
         gone = dead(values, self.modalities[key])  # (B, T)
