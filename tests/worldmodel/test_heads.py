@@ -11,6 +11,7 @@ import torch
 
 from tests.worldmodel.test_jepa import CONFIG, tiny
 from tests.worldmodel.toy import SLOTS, ToyWindows, toy_spec
+from worldmodel.data import JoinedWindows
 from worldmodel.diagnostics import collapse, horizon_errors, probe
 from worldmodel.encoder import EncoderConfig
 from worldmodel.errors import ConfigError, DataError
@@ -90,6 +91,13 @@ def test_labelled_frames_are_counted_once_and_never_exceeded() -> None:
     assert int((data.steps == 2).sum()) < int((data.steps == 1).sum()) < 15  # a window's first frame cannot be imagined
     everything, num_frames, _ = labelled_latents(model, windows, 1000, 0, torch.Generator().manual_seed(0))
     assert num_frames == len(everything.z) <= 6 * (4 + 2)
+
+
+def test_frames_of_two_datasets_are_not_taken_for_each_other() -> None:
+    """Both count their episodes from 0 on."""
+    model, both = tiny(sensors=("pixels",)), JoinedWindows([ToyWindows(10), ToyWindows(10, seed=1)])
+    data, num_frames, _ = labelled_latents(model, both, 1000, 0, torch.Generator().manual_seed(0))
+    assert num_frames == len(data.z) == 20
 
 
 def test_imagined_latents_carry_the_label_of_their_frame() -> None:

@@ -68,7 +68,7 @@ def labelled_latents(
     model.eval()
     device = next(model.parameters()).device
     order = torch.randperm(windows.num_windows, generator=generator).numpy()
-    seen: set[tuple[int, int, int]] = set()
+    seen: set[tuple[int, ...]] = set()
     parts: list[LabelledLatents] = []
     pictures: list[Tensor] = []
     for indices in _batches(windows, order, batch_size):
@@ -84,8 +84,11 @@ def labelled_latents(
         # Which frame of each window is labelled: mostly the last, which can be imagined from the furthest.
         at = torch.randint(0, 2 * time, (num_rows,), generator=generator).clamp_max(time - 1)
         fresh = []
+        # episodes count within their own dataset
+        dataset = torch.zeros(num_rows, dtype=torch.int64) if window.dataset is None else window.dataset
         for row in range(num_rows):
-            key = (window.embodiment, int(window.episode_index[row]), int(window.frame_index[row] + at[row]))
+            of = window.embodiment, int(dataset[row]), int(window.episode_index[row])
+            key = (*of, int(window.frame_index[row] + at[row]))
             if key not in seen and len(seen) < num_frames:
                 seen.add(key)
                 fresh.append(row)
