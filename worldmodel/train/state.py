@@ -1,11 +1,12 @@
 """The state to resume from: one safetensors file, so that one rename replaces all of it at once.
 
-Tensors (weights, moments, random generators) are its tensors; counters and the sampler's place are JSON in its header.
-A kill at any moment leaves the previous state or the new one. Nothing is pickled.
+Tensors (weights, moments, random generators) are its tensors; counters and the sampler's place are JSON in its header, beside
+a checksum of all of it. A kill at any moment leaves the previous state or the new one. Nothing is pickled.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -51,7 +52,8 @@ def header(state: TrainingState) -> dict[str, Any]:
 
 def save_state(run_dir: Path, state: TrainingState) -> None:
     """Replace the state of `run_dir`."""
-    content = safetensors.torch.save(state.tensors, metadata={"state": dump_json(header(state), indent=None)})
+    text = dump_json(header(state), indent=None)
+    content = safetensors.torch.save(state.tensors, metadata={"state": text, "sha256": _checksum(text, state.tensors)})
     write_atomic(run_dir / STATE, content)
 
 
@@ -62,8 +64,14 @@ def load_state(run_dir: Path) -> TrainingState | None:
         return None
     try:
         with safe_open(path, framework="pt") as file:
-            header = json.loads((file.metadata() or {})["state"])
+            metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (safe_open is no mapping)
+        # states from before there was one have no checksum
+        if metadata.get("sha256", checksum := _checksum(metadata["state"], tensors)) != checksum:
+            raise CheckpointError(
+                f"{path} is damaged: its checksum is not the one that it was saved with; delete it to train anew"
+            )
+        header = json.loads(metadata["state"])
         spent = header.get("cpu_seconds", 0.0)  # states from before it was counted go on too
         return TrainingState(header["step"], header["sampler"], header["sums"], header["identity"], tensors, spent)
     except (SafetensorError, KeyError, json.JSONDecodeError) as error:
@@ -112,6 +120,15 @@ def differences(before: Any, now: Any, path: str = "") -> list[str]:
             lines += differences(before.get(key), now.get(key), f"{path}.{key}" if path else key)
         return lines
     return [] if before == now else [f"{path} was {before!r} and is {now!r}"]
+
+
+def _checksum(text: str, tensors: Mapping[str, Tensor]) -> str:
+    """Of all of a state: what is said of it, and the names and bytes of its tensors."""
+    digest = hashlib.sha256(text.encode())
+    for name in sorted(tensors):
+        digest.update(name.encode())
+        digest.update(tensors[name].contiguous().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
 
 
 def _part(tensors: Mapping[str, Tensor], owner: str) -> dict[str, Tensor]:

@@ -209,6 +209,25 @@ def test_a_damaged_state_is_one_line(tmp_path, straight):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("where", [-1, -5000])
+def test_a_state_of_which_one_bit_has_changed_is_not_resumed(tmp_path, straight, where):
+    path = tmp_path / "straight" / STATE
+    content = bytearray(path.read_bytes())
+    content[where] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match="is damaged: its checksum") as caught:
+        make_trainer(tmp_path / "straight").fit(resume=True)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_state_from_before_there_were_checksums_is_resumed(tmp_path, straight):
+    path = tmp_path / "straight" / STATE
+    with safetensors.safe_open(path, framework="pt") as file:
+        said = {"state": file.metadata()["state"]}
+    safetensors.torch.save_file(safetensors.torch.load_file(path), path, metadata=said)
+    assert make_trainer(tmp_path / "straight").fit(resume=True) == CONFIG.num_steps
+
+
 def nan_in_one(window_number: int) -> FakeWindows:
     windows = FakeWindows()
     windows.positions[window_number, 1, 0] = math.nan
