@@ -180,11 +180,12 @@ class Trainer:
                 # What is kept of it.
                 late = time.monotonic() - saved_at >= config.save_every_seconds
                 number, due = ranks.largest(interrupts.signal or 0, last or late)
-                interrupts.signal = number or None
                 if due or number:
                     self._save(step, sampler_state, sums, clock.spent)
                     saved_at = time.monotonic()
-                interrupts.leave(f"stopped after update {step}; the state is saved in {self.run_dir / STATE}")
+                if number or (last and ranks.world_size == 1):  # a signal that came meanwhile waits for the next update
+                    interrupts.signal = number or interrupts.signal
+                    interrupts.leave(f"stopped after update {step}; the state is saved in {self.run_dir / STATE}")
             return self._end(step)
 
     def _end(self, step: int) -> int:

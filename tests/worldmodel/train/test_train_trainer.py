@@ -116,6 +116,24 @@ def test_ctrl_c_saves_and_resuming_ends_on_the_same_bits(tmp_path, straight, upd
     assert all(torch.equal(value, theirs.tensors[name]) for name, value in ours.tensors.items())
 
 
+@pytest.mark.parametrize(("call", "updates"), [(3, 4), (20, 20)])
+def test_ctrl_c_between_two_looks_at_it_is_not_lost(tmp_path, monkeypatch, call, updates):
+    """It comes right after the loop has asked whether it came: of update 3, and of the last one."""
+    trainer, calls = make_trainer(tmp_path), []
+
+    def largest(*numbers):
+        calls.append(numbers)
+        if len(calls) == call:
+            signal.raise_signal(signal.SIGINT)
+        return list(numbers)
+
+    monkeypatch.setattr(trainer.ranks, "largest", largest)
+    with pytest.raises(KeyboardInterrupt, match=f"stopped after update {updates}; the state is saved"):
+        trainer.fit()
+    state = load_state(tmp_path)
+    assert state is not None and state.step == updates
+
+
 def mixed_batches() -> Batches:
     joined = JoinedWindows([FakeWindows(20), FakeWindows(13, seed=5)])
     return Batches(joined, MixtureSampler(joined, [1, 2], CONFIG.batch_size, CONFIG.seed))
