@@ -68,9 +68,7 @@ def load_state(run_dir: Path) -> TrainingState | None:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (safe_open is no mapping)
         # states from before there was one have no checksum
         if metadata.get("sha256", checksum := _checksum(metadata["state"], tensors)) != checksum:
-            raise CheckpointError(
-                f"{path} is damaged: its checksum is not the one that it was saved with; delete it to train anew"
-            )
+            raise CheckpointError(f"{path} is damaged: its checksum is not the one saved with it; delete it to train anew")
         header = json.loads(metadata["state"])
         spent = header.get("cpu_seconds", 0.0)  # states from before it was counted go on too
         return TrainingState(header["step"], header["sampler"], header["sums"], header["identity"], tensors, spent)
