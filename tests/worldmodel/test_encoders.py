@@ -17,6 +17,7 @@ from worldmodel.errors import ConfigError, MismatchError
 from worldmodel.jepa import JEPA, JEPAConfig
 from worldmodel.nn.embodied import Body
 from worldmodel.nn.tokenizers import encode_text
+from worldmodel.normalisation import MeanStd
 from worldmodel.predictor import PredictorConfig
 from worldmodel.types import Observation, SensorSpec, WorldSpec
 
@@ -202,6 +203,28 @@ def test_one_dead_frame_leaves_the_others_as_they_are_and_gradients_finite() -> 
     assert changed.tolist() == [[False, True, False], [False, False, False]]
     after.sum().backward()
     assert all(bool(torch.isfinite(p.grad).all()) for p in encoder.parameters() if p.grad is not None)
+
+
+def test_depth_at_infinity_is_unknown_also_where_sensors_may_be_missing() -> None:
+    encoder, obs = make(("pixels", "depth"), kind="vit", sensor_dropout=0.3).eval(), observation(("pixels", "depth"))
+    metres = obs["depth"].float() / 1000
+    found = []
+    for nothing in (0.0, float("inf"), float("-inf"), float("nan")):
+        metres[0, 0, 3:9, 5] = nothing
+        found.append(encoder({**obs, "depth": metres}))
+        torch.testing.assert_close(found[-1], found[0])
+
+
+def test_an_infinite_number_spoils_no_gradient() -> None:
+    """Of elements that hardly move, infinity over their standard deviation is beyond what a float holds."""
+    still = {"proprio": MeanStd((0.0,) * 5, (1e-3,) * 5)}
+    config = dataclasses.replace(SMALL, kind="vit", sensor_dropout=0.3)
+    encoder = build_encoder(config, ("pixels", "proprio"), (Body(world(), still),)).eval()
+    obs = observation(("pixels", "proprio"))
+    obs["proprio"][0, 1, 2] = float("inf")
+    z = encoder(obs)
+    (z * torch.randn_like(z)).sum().backward()
+    assert all(bool(p.grad.isfinite().all()) for p in encoder.parameters() if p.grad is not None)
 
 
 def test_training_hides_sensors_as_often_as_asked_but_never_all() -> None:

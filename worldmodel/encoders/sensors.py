@@ -122,7 +122,7 @@ class SensorTokens(nn.Module):
             return self.tokenizers[self.own[key]](values) + label
         gone = dead(values, self.modalities[key])  # (B, T)
         gone = gone if hidden is None else gone | hidden.unsqueeze(1)
-        x = self.tokenizers[self.own[key]](values.nan_to_num() if values.is_floating_point() else values)
+        x = self.tokenizers[self.own[key]](values.nan_to_num(0.0, 0.0, 0.0) if values.is_floating_point() else values)
         return torch.where(gone[..., None, None], self.absent[_name(key)].to(x.dtype), x) + label
 
     def _hide(self, num: int, device: torch.device) -> Tensor | None:
