@@ -11,34 +11,87 @@ import ctypes
 import mujoco
 import numpy as np
 
+from envs.culling import Culling
+
 SUPERSAMPLE = 2
 """An observation is drawn at twice its size and averaged, so that an object shows where it is within a pixel."""
 FILM_SIZE = (480, 640)
 """Height and width of a film picture."""
+FANCY = (mujoco.mjtRndFlag.mjRND_SHADOW, mujoco.mjtRndFlag.mjRND_REFLECTION, mujoco.mjtRndFlag.mjRND_SKYBOX)
+"""What an observation is drawn without."""
+EVERYTHING = int(mujoco.mjtCatBit.mjCAT_ALL)
+
+
+class Canvas(mujoco.Renderer):
+    """Draws a scene without what is slow: only what a camera can see, into a buffer that is no larger than the picture."""
+
+    def __init__(self, model: mujoco.MjModel, height: int, width: int) -> None:
+        buffer = model.vis.global_
+        before = buffer.offwidth, buffer.offheight
+        buffer.offwidth, buffer.offheight = width, height  # read when the context is made
+        super().__init__(model, height, width)
+        buffer.offwidth, buffer.offheight = before
+        for flag in FANCY:
+            self.scene.flags[int(flag)] = 0
+        self._pixels = np.empty((height, width, 3), np.uint8)
+
+    def draw(self, data: mujoco.MjData, camera: mujoco.MjvCamera, culling: Culling) -> np.ndarray:
+        """What a camera sees, (height, width, 3) uint8 from the bottom row to the top: a buffer that the next call fills."""
+        if self._mjr_context is None or self._gl_context is None:
+            raise RuntimeError("this camera is closed")
+        groups = self.model.geom_group
+        groups[:] = culling.visible(data)
+        mujoco.mjv_updateScene(self.model, data, self._scene_option, None, camera, EVERYTHING, self.scene)
+        groups[:] = culling.groups
+        self._gl_context.make_current()
+        mujoco.mjr_render(self._rect, self.scene, self._mjr_context)
+        mujoco.mjr_readPixels(self._pixels, None, self._rect, self._mjr_context)
+        return self._pixels
+
+
+Canvases = dict[tuple[int, int], Canvas]
+"""Height and width of the pictures [px] -> where cameras of that size draw."""
 
 
 class Camera:
     """A camera that returns uint8 pictures."""
 
     def __init__(
-        self, model: mujoco.MjModel, camera: str, size: int | tuple[int, int], renderers: Renderers | None = None
+        self,
+        model: mujoco.MjModel,
+        camera: str,
+        size: int | tuple[int, int],
+        canvases: Canvases | None = None,
     ) -> None:
-        """`size` is the side of a square, or (height, width) [px]; `renderers` are those of other cameras of the scene."""
+        """`size` is the side of a square, or (height, width) [px]; cameras with the same `canvases` share GL contexts."""
         self.camera = camera
-        self.size = (size, size) if isinstance(size, int) else size
-        self._renderer = (renderers or Renderers(model)).of(self.size[0] * SUPERSAMPLE, self.size[1] * SUPERSAMPLE)
+        self.size = height, width = (size, size) if isinstance(size, int) else size
+        canvases = {} if canvases is None else canvases
+        if self.size not in canvases:
+            canvases[self.size] = Canvas(model, height * SUPERSAMPLE, width * SUPERSAMPLE)
+        self._canvas = canvases[self.size]
+        self._view = mujoco.MjvCamera()
+        self._view.type, self._view.fixedcamid = int(mujoco.mjtCamera.mjCAMERA_FIXED), model.camera(camera).id
+        self._culling = Culling(model, self._view.fixedcamid, width / height)
         self.renderer_name = gl_renderer_name()
 
     def render(self, data: mujoco.MjData) -> np.ndarray:
         """A picture (height, width, 3) uint8 of the scene."""
-        self._renderer.update_scene(data, self.camera)
-        fine = self._renderer.render()
-        rows = fine[0::2].astype(np.uint16) + fine[1::2]
-        return ((rows[:, 0::2] + rows[:, 1::2] + 2) >> 2).astype(np.uint8)
+        fine = self._canvas.draw(data, self._view, self._culling).reshape(self.size[0] * SUPERSAMPLE, -1)
+        rows = np.add(fine[-1::-2], fine[-2::-2], dtype=np.uint16).ravel()
+        total = rows.copy()  # of 2 x 2 pixels, where they begin in the left one of a pair; the rest is not used
+        total[:-3] += rows[3:]
+        total += 2
+        total >>= 2
+        mean = total.astype(np.uint8).reshape(*self.size, 2, 3)[:, :, 0]
+        picture = np.empty((*self.size, 3), np.uint8)
+        for channel in range(3):  # thrice as fast as all in one
+            picture[..., channel] = mean[..., channel]
+        return picture
 
     def close(self) -> None:
         """Free the GL context; closing twice is harmless."""
-        self._renderer.close()
+        self._canvas.close()
 
 
 class FilmCamera:
@@ -80,7 +133,7 @@ class Renderers:
         """The renderer of a size [px]; any of its users may close it, and more than once."""
         if (height, width) not in self._made:
             renderer = self._made[height, width] = mujoco.Renderer(self.model, height, width)
-            for flag in (mujoco.mjtRndFlag.mjRND_SHADOW, mujoco.mjtRndFlag.mjRND_REFLECTION, mujoco.mjtRndFlag.mjRND_SKYBOX):
+            for flag in FANCY:
                 renderer.scene.flags[int(flag)] = 0
         return self._made[height, width]
 

@@ -179,7 +179,7 @@ def shape_slot(model: mujoco.MjModel, slot: int, shape: ObjectShape, half: np.nd
     model.body_inertia[body] = inertia
     model.geom_size[mouth] = (max(shape.mouth * radius, 1e-4), 0.001, 0)
     model.geom_pos[mouth] = (0, 0, z if shape.mouth else 0)
-    model.geom_rgba[mouth] = (*np.clip(rgb * shape.mouth_shade, 0, 1), 1)
+    model.geom_rgba[mouth] = (*np.clip(rgb * shape.mouth_shade, 0, 1), float(shape.mouth > 0))  # 0: not drawn
 
 
 def paint_slot(model: mujoco.MjModel, slot: int, rgb: np.ndarray) -> None:
@@ -206,6 +206,7 @@ def park_slot(model: mujoco.MjModel, slot: int) -> None:
     """Give a slot that is not used the same body in every episode: the solver's scale is a mean over all bodies."""
     box = SHAPES[-1]
     shape_slot(model, slot, box, np.array(box.high), 0.2, np.zeros(3))
+    model.geom_rgba[model.geom(f"object{slot}").id, 3] = 0  # nobody looks below the floor
 
 
 def half_height(shape: ObjectShape, half: np.ndarray) -> float:

@@ -92,7 +92,7 @@ def shape_distractors(model: mujoco.MjModel, distractors: Distractors) -> None:
         kind, half = DISTRACTORS[distractors.kinds[i] if used else "sponge"]
         geom, body = model.geom(f"distractor{i}").id, model.body(f"distractor{i}").id
         model.geom_type[geom], model.geom_size[geom] = int(kind), half
-        model.geom_rgba[geom] = (*[distractors.brightness[i] if used else 0.0] * 3, 1)
+        model.geom_rgba[geom] = (*[distractors.brightness[i] if used else 0.0] * 3, float(used))
         sides = 2 * half if kind == BOX else 2 * np.array([half[0], half[0], half[1]])
         model.body_inertia[body] = model.body_mass[body] / 12 * (np.sum(sides**2) - sides**2)
         model.geom_contype[geom] = OBJECT if used else 0
