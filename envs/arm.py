@@ -91,6 +91,8 @@ class Arm:
         self.handle = type(self).handle + self.tool.reach
         gain = np.repeat(self.tool.gains, (4, 3))
         self.stiffness, self.damping = type(self).stiffness * gain, type(self).damping * gain
+        self._upper, self._fore = np.hypot(self.d3, self.a4), np.hypot(self.d5, self.a4)
+        self._bend = np.arctan2(self.d3, self.a4), np.arctan2(self.d5, self.a4), np.arctan2(self.a4, self.d3)
         # Just outside the overhead camera's cone, and as few joint seconds from the ends of most sweeps as can be.
         self.home = self.inverse(np.array([[-0.22, 0.12, 0.50, 0.0]]))[0]
 
@@ -127,45 +129,48 @@ class Arm:
 
     def inverse(self, poses: np.ndarray) -> np.ndarray:
         """See `Robot.inverse`; raises ValueError where a pose is out of reach."""
-        x, y, z = (poses[:, :3] - self.base).T
+        path = len(poses) > 1  # the same formulas for arrays and, several times as fast, for the numbers of one pose
+        x, y, z = (poses[:, :3] - self.base).T if path else (poses[0, :3] - self.base).tolist()
         q1 = np.arctan2(y, x)
         # The wrist (joints 5 to 7) lies above the tool, set back by the wrist offset; seen from the shoulder:
         reach = np.hypot(x, y) - self.a7
         height = z + self.handle + self.flange - self.d1
-        upper, fore = np.hypot(self.d3, self.a4), np.hypot(self.d5, self.a4)
-        distance2 = reach**2 + height**2
+        upper, fore = self._upper, self._fore
+        distance2 = reach * reach + height * height
         cos_elbow = (upper**2 + fore**2 - distance2) / (2 * upper * fore)
-        if np.any(np.abs(cos_elbow) > 1):
+        if (abs(cos_elbow) > 1).any():
             worst = poses[np.argmax(np.abs(cos_elbow))]
             raise ValueError(f"the arm cannot reach x={worst[0]:.3f} y={worst[1]:.3f} z={worst[2]:.3f} m")
         elbow = np.arccos(cos_elbow)  # angle between the two links at the elbow
-        q4 = elbow - 2 * np.pi + np.arctan2(self.d3, self.a4) + np.arctan2(self.d5, self.a4)
+        q4 = elbow - 2 * np.pi + self._bend[0] + self._bend[1]
         lift = np.arctan2(height, reach)
         shoulder = np.arccos((upper**2 + distance2 - fore**2) / (2 * upper * np.sqrt(distance2)))
-        q2 = np.pi / 2 - (lift + shoulder) - np.arctan2(self.a4, self.d3)
+        q2 = np.pi / 2 - (lift + shoulder) - self._bend[2]
         # The tool points straight down when the three pitch angles add up.
         q6 = q2 - q4
-        q7 = self._wrist_yaw(q1, poses[:, 3])
+        if not path:
+            q7 = q1 - poses[0, 3]
+            return np.array([[q1, q2, 0.0, q4, 0.0, q6, q7 - np.pi * round(q7 / np.pi)]])
         zero = np.zeros_like(q1)
-        return np.stack([q1, q2, zero, q4, zero, q6, q7], axis=1)
+        return np.stack([q1, q2, zero, q4, zero, q6, self._wrist_yaw(q1, poses[:, 3])], axis=1)
 
     def reachable(self, poses: np.ndarray) -> np.ndarray:
         """See `Robot.reachable`."""
-        offset = poses[:, :3] - self.base
-        height = offset[:, 2] + self.handle + self.flange - self.d1
-        longest = np.hypot(self.d3, self.a4) + np.hypot(self.d5, self.a4) - REACH_MARGIN
-        height = np.clip(height, 0.05 - longest, longest - 0.05)
-        most = np.sqrt(longest**2 - height**2) + self.a7
-        flat = np.hypot(offset[:, 0], offset[:, 1])
-        share = np.clip(flat, MIN_RADIUS, most) / np.maximum(flat, 1e-9)
+        x, y, z = (poses[:, :3] - self.base).T if len(poses) > 1 else (poses[0, :3] - self.base).tolist()
+        height = z + self.handle + self.flange - self.d1
+        longest = self._upper + self._fore - REACH_MARGIN
+        height = np.minimum(np.maximum(height, 0.05 - longest), longest - 0.05)
+        most = np.sqrt(longest**2 - height * height) + self.a7
+        flat = np.hypot(x, y)
+        share = np.minimum(np.maximum(flat, MIN_RADIUS), most) / np.maximum(flat, 1e-9)
         fitted = poses.copy()
-        fitted[:, :2] = self.base[:2] + offset[:, :2] * share[:, None]
+        fitted[:, 0], fitted[:, 1] = self.base[0] + x * share, self.base[1] + y * share
         fitted[:, 2] = height - self.handle - self.flange + self.d1 + self.base[2]
         return fitted
 
     def _wrist_yaw(self, q1: np.ndarray, yaw: np.ndarray) -> np.ndarray:
         """Joint 7 that turns the paddle to `yaw` modulo pi, in one piece along the path and as near zero as it can be."""
-        q7 = np.unwrap(q1 - yaw) if len(yaw) > 1 else q1 - yaw
+        q7 = np.unwrap(q1 - yaw)
         return q7 - np.pi * np.round(np.mean([q7.min(), q7.max()]) / np.pi)
 
 

@@ -87,12 +87,15 @@ class PickPlaceSkill(Motion):
 
     def opening(self, data: mujoco.MjData) -> float:
         """Distance between the fingers [m]."""
-        return float(data.qpos[self.fingers].sum())
+        qpos, (left, right) = data.qpos, self.fingers
+        return float(qpos[left] + qpos[right])
 
     def holds(self, data: mujoco.MjData) -> bool:
         """Whether the fingers are apart and press on something from both sides."""
         config = self.config
-        return self.opening(data) > config.min_held_opening and bool(data.sensordata[self.pads].min() > config.min_grip)
+        if self.opening(data) <= config.min_held_opening:
+            return False
+        return bool(min(data.sensordata[pad] for pad in self.pads) > config.min_grip)
 
     def pick_place(self, data: mujoco.MjData, pick: np.ndarray, place: np.ndarray) -> Generator[Stage, None, PickPlaceResult]:
         """One pick at (x, y, yaw) and place at (x, y, yaw), [m, rad], closed loop; a yaw is free modulo pi."""

@@ -12,7 +12,6 @@ import numpy as np
 from gymnasium.error import InvalidAction
 from gymnasium.spaces import Box
 
-from envs.arm import ROBOTS
 from envs.controls import CONTROLS
 from envs.controls.base import Outcome
 from envs.edits import edited
@@ -22,6 +21,7 @@ from envs.names import require_known
 from envs.objects import TableObject
 from envs.readings import Readings
 from envs.rendering import FilmCamera
+from envs.robots import make_robot
 from envs.sensors import Sensors, SensorsConfig, Vector
 from envs.setup import Setup
 from envs.tasks.base import Status, Verdict
@@ -85,7 +85,7 @@ class TabletopEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
         self.task, self.max_steps, self.render_mode, self.film_every = setup.task, setup.budget, render_mode, film_every
 
         make_tool, make_control = CONTROLS[setup.control_mode]
-        self.robot = ROBOTS[robot](make_tool())
+        self.robot = make_robot(robot, make_tool())
         self.variations = Variations(VariationsConfig.of(variations, delay=not make_control.is_skill))
         self.task.alter = self.variations.alter
         self.world = World(self.robot, [self.task.add_to, self.variations.add_to])
@@ -93,11 +93,14 @@ class TabletopEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
         self.model, self.skill = self.world.model, cast(Any, self.control.motion)
         self.readings = Readings(self.world, self.task, self.control)
         self.sensors = Sensors(self.model, sensors, self.readings.names)
+        self._vectors: dict[str, Vector] = {"proprio": self.readings.proprio, "state": self.readings.state}
+        self._vectors["instruction"] = lambda task=self.task: text_bytes(task.instruction)
         self.film_camera = FilmCamera(self.model)
         unit = np.ones(len(self.control.names), np.float32)
         self.action_space = Box(-unit, unit, dtype=np.float32)
         self.observation_space = self.sensors.space  # pyright: ignore[reportAttributeAccessIssue]
         self.metadata = type(self).metadata | {"render_fps": 1 if self.control.is_skill else 10}
+        self._still = self.control.still()
         self.steps = 0
 
     # ---- Gymnasium ----
@@ -139,7 +142,7 @@ class TabletopEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
     def step(self, action: np.ndarray) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
         """Carry out one action and look again."""
         action = np.asarray(action, np.float64)
-        if action.shape != self.action_space.shape or not np.all(np.isfinite(action)):
+        if action.shape != self.action_space.shape or not np.isfinite(action).all():
             num, name = len(self.control.names), self.control.name
             raise InvalidAction(f"an action of mode {name} is {num} finite numbers in [-1, 1], got {action!r}")
         before = self.statuses()
@@ -156,7 +159,7 @@ class TabletopEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
 
         self.sensors.rest()
         watch = record if self.film_every or self.sensors.watches_touch else None
-        outcome = run(self.model, self.data, self.control.act(self.variations.late(action, self.control.still())), watch)
+        outcome = run(self.model, self.data, self.control.act(self.variations.late(action, self._still)), watch)
         self.steps += 1
         self.readings.peak_force = outcome.peak_force
         verdict = self.task.judge(self.world, before)
@@ -251,9 +254,8 @@ class TabletopEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
 
     def observe(self) -> dict[str, np.ndarray]:
         """The observation of the world as it stands."""
-        vectors: dict[str, Vector] = {"proprio": self.readings.proprio, "state": self.readings.state}
-        vectors["instruction"] = lambda: text_bytes(self.instruction)
-        return self.sensors.observe(self.data, vectors, functools.partial(self.variations.blur, frame=self.steps))
+        blur = functools.partial(self.variations.blur, frame=self.steps) if "sensor_noise" in self.variations else None
+        return self.sensors.observe(self.data, self._vectors, blur)
 
     # ---- inside ----
 
@@ -262,11 +264,12 @@ class TabletopEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
 
     def _info(self, verdict: Verdict, outcome: Outcome | None, film: list[np.ndarray]) -> dict[str, Any]:
         statuses = self.statuses()
+        count = statuses.tolist().count
         info: dict[str, Any] = {
             "success": verdict.success,
             "num_objects": len(self.objects),
-            "num_cleared": int(np.sum(statuses == Status.BIN)),
-            "num_dropped": int(np.sum(statuses == Status.FLOOR)),
+            "num_cleared": count(Status.BIN),
+            "num_dropped": count(Status.FLOOR),
             "status": statuses,
             "position": self.positions()[:, :2].astype(np.float32),
             "objects": [thing.name for thing in self.objects],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from envs.controls.base import Rules
@@ -38,15 +40,15 @@ class EndEffectorDelta(LowLevelControl):
         robot, yaw = self.world.robot, turned(self.world.tool_yaw, self.pose[3])
         # What stands in the way, or a joint that cannot keep up, holds the command back too: it never winds up.
         lead = self.pose[:3] - self.world.tool_position
-        self.pose[:3] -= lead * (1 - MAX_LEAD / max(float(np.linalg.norm(lead)), MAX_LEAD))
-        self.pose[3] = np.clip(self.pose[3], yaw - MAX_TURN_LEAD, yaw + MAX_TURN_LEAD)
+        self.pose[:3] -= lead * (1 - MAX_LEAD / max(math.sqrt(lead.dot(lead)), MAX_LEAD))
+        self.pose[3] = min(max(self.pose[3], yaw - MAX_TURN_LEAD), yaw + MAX_TURN_LEAD)
         wanted = self.pose + action[:4] * self.scale
         kept = wanted.copy()
-        kept[:3] = np.clip(wanted[:3], WORKSPACE_LOW, WORKSPACE_HIGH)
+        kept[:3] = np.minimum(np.maximum(wanted[:3], WORKSPACE_LOW), WORKSPACE_HIGH)  # np.clip takes four times as long
         kept = robot.reachable(kept[None])[0]
         joints = robot.inverse(kept[None])[0]
         joints[-1] = turned(joints[-1], self.joints[-1])
-        allowed = np.clip(joints, robot.lower, robot.upper)
+        allowed = np.minimum(np.maximum(joints, robot.lower), robot.upper)
         refused = np.abs(kept - wanted).max() > 1e-9 or np.abs(allowed - joints).max() > 1e-9
         self.violations += bool(refused)
         self.pose = kept

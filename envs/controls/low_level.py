@@ -24,6 +24,8 @@ MAX_SHARE = 0.6
 """Of the fastest that each joint may turn."""
 MAX_LEAD = 0.06
 """Furthest that the commanded pose runs ahead of the tool [m]."""
+_SHARE = np.arange(1, TICKS_PER_ACTION + 1)[:, None] / TICKS_PER_ACTION
+_SHARE_3, _SHARE_6 = _SHARE * 3, _SHARE * 6
 
 
 class LowLevelControl(Control):
@@ -74,7 +76,7 @@ class LowLevelControl(Control):
 
     def act(self, action: np.ndarray) -> Generator[Stage, None, Outcome]:
         """See `Control.act`."""
-        action = np.clip(action, -1, 1)
+        action = np.minimum(np.maximum(action, -1.0), 1.0)  # np.clip takes four times as long
         data, motion, robot = self.world.data, self.motion, self.world.robot
         data.ctrl[motion.grip] = (action[-1] + 1) / 2 * robot.tool.max_opening
         wanted = self.command(action)
@@ -82,13 +84,13 @@ class LowLevelControl(Control):
         end = (wanted - self.joints) / (self.period * max(fastest, 1.0))
         path, rate, acceleration = self._blend(end)
         ahead = path + motion.lead * rate
-        touch, peak, stopped = data.sensordata[motion.touch :], 0.0, False
+        touch, peak, stopped, stage = data.sensordata[motion.touch :], 0.0, False, Stage.SERVO
         for tick in range(TICKS_PER_ACTION):
             if stopped:
                 motion.command(data, self.joints, motion.rest)
             else:
                 motion.command(data, ahead[tick], acceleration[tick])
-            yield Stage.SERVO
+            yield stage
             peak = max(peak, robot.tool.felt(touch))
             if peak > MAX_FORCE and not stopped:
                 stopped, end = True, motion.rest
@@ -105,13 +107,13 @@ class LowLevelControl(Control):
 
         A cubic that begins with the last action's velocity and ends with this one's: nothing for the servos to jump after.
         """
-        share = np.arange(1, TICKS_PER_ACTION + 1)[:, None] / TICKS_PER_ACTION
+        share = _SHARE
         begin, way = self.velocity * self.period, end * self.period
         # Hermite form with ends 0 and way, slopes begin and way: cubic * s^3 + square * s^2 + begin * s
         cubic, square = begin - way, 2 * way - 2 * begin
         path = self.joints + share * (begin + share * (square + share * cubic))
-        rate = (begin + share * (2 * square + share * 3 * cubic)) / self.period
-        return path, rate, (2 * square + share * 6 * cubic) / self.period**2
+        rate = (begin + share * (2 * square + _SHARE_3 * cubic)) / self.period
+        return path, rate, (2 * square + _SHARE_6 * cubic) / self.period**2
 
     def still(self) -> np.ndarray:
         """See `Control.still`: the fingers as they are when an episode begins, wide open."""

@@ -63,12 +63,14 @@ class Asking:
         The reward is the share of the targets that went `there`, less that of those which were `lost` and of the others which
         left the `table`, and back again. A success has every target there and every other object on the table.
         """
-        target, other = self.target, self.other
-        gained = np.sum(after[target] == there) - np.sum(before[target] == there)
-        gone = np.sum(after[target] == lost) - np.sum(before[target] == lost)
-        strayed = np.sum(after[other] != table) - np.sum(before[other] != table)
-        success = bool(np.all(after[target] == there) and np.all(after[other] == table))
-        return float(gained - gone - strayed) / int(target.sum()), success, not np.any(after[target] == table)
+        changes = list(zip(before.tolist(), after.tolist(), self.target.tolist(), self.other.tolist(), strict=True))
+        asked = [(was, now) for was, now, target, _ in changes if target]
+        others = [(was != table, now != table) for was, now, _, other in changes if other]
+        gained = sum((now == there) - (was == there) for was, now in asked)
+        gone = sum((now == lost) - (was == lost) for was, now in asked)
+        strayed = sum(now - was for was, now in others)
+        success = all(now == there for _, now in asked) and not any(now for _, now in others)
+        return (gained - gone - strayed) / len(asked), success, all(now != table for _, now in asked)
 
     def describe(self) -> dict[str, Any]:
         """The environment's keyword arguments, as far as they are not the default."""
