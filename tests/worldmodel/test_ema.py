@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import signal
 from pathlib import Path
 
@@ -64,6 +65,20 @@ def test_nothing_pulls_on_the_target() -> None:
     weights = list(model.encoder.parameters())
     for got, grad in zip([p.grad for p in weights], torch.autograd.grad(want, weights), strict=True):
         torch.testing.assert_close(got, grad)
+
+
+def test_the_target_sees_the_sensors_that_are_hidden_from_the_encoder() -> None:
+    torch.manual_seed(0)
+    encoder = dataclasses.replace(CONFIG.encoder, sensor_dropout=0.8)
+    model = JEPA(dataclasses.replace(CONFIG, encoder=encoder), toy_spec())
+    objective = build_objective(ObjectiveConfig(target="ema"), model).train()
+    obs = ToyWindows(8, num_frames=2).batch(np.arange(8)).observations
+    assert objective.ema is not None and not torch.equal(model.train().encode(obs), model.encode(obs))
+    seen = objective.ema(obs)
+    torch.testing.assert_close(objective.ema(obs), seen)
+    without = model.encoder.sensors  # type: ignore[union-attr]
+    without.dropout = 0.0
+    torch.testing.assert_close(model.encode(obs), seen)
 
 
 def test_at_the_start_it_is_the_encoder() -> None:

@@ -71,6 +71,9 @@ class SensorTokens(nn.Module):
     missing from the observation, or dead: not a number, or a picture that is black all over.
     """
 
+    hides = True
+    """Whether sensors are hidden in training; not from the copy that is a target."""
+
     def __init__(
         self, config: EncoderConfig, sensors: Sequence[str], bodies: Sequence[Body], width: int, camera: Make, depth: Make
     ) -> None:
@@ -128,7 +131,7 @@ class SensorTokens(nn.Module):
     def _hide(self, num: int, device: torch.device) -> Tensor | None:
         """Which sensors are hidden from each window, (B, S); never all of them. None where none is."""
         num_sensors = len(self.own)
-        if not (self.training and self.dropout) or num_sensors < 2:
+        if not (self.training and self.hides and self.dropout) or num_sensors < 2:
             return None
         hidden = torch.rand(num, num_sensors, device=device) < self.dropout
         spared = torch.randint(num_sensors, (num, 1), device=device)

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from worldmodel.checks import require_share
+from worldmodel.encoders.sensors import SensorTokens
 from worldmodel.types import Observation
 
 
@@ -46,12 +47,18 @@ class EMAConfig:
 
 
 class EMATarget(nn.Module):
-    """The copy. It normalises by its own batch, or its own running statistics, as the encoder does."""
+    """The copy. It normalises by its own batch, or its own running statistics, as the encoder does.
+
+    It sees every sensor, also those that sensor_dropout hides from the encoder: what is aimed at holds no chance.
+    """
 
     def __init__(self, config: EMAConfig, encoder: nn.Module) -> None:
         super().__init__()
         self.config = config
         self.encoder = copy.deepcopy(encoder).requires_grad_(False)
+        for module in self.encoder.modules():
+            if isinstance(module, SensorTokens):
+                module.hides = False
 
     @torch.no_grad()
     def forward(self, obs: Observation) -> Tensor:
