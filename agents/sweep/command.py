@@ -27,8 +27,9 @@ def run(path: Path, data: Sources, out: Path | None, words: Sequence[str], make_
     sweep = load_sweep(path)
     out = out or Path("runs") / "sweeps" / path.stem
     trials = trials_of(sweep, words, str(path))
-    # the table is of all trials, also where the words name one of them
-    whole = trials_of(sweep, [word for word in words if word.partition("=")[0] not in sweep.parameters], str(path))
+    # the table is of all trials, also where the words name one of them, or values that were drawn elsewhere
+    whole = trials_of(sweep, words, str(path), every=True)
+    whole += [trial for trial in trials if trial.name not in {other.name for other in whole}]
     for trial in trials:
         require_scored(trial.experiment, trial.name)
     # a dataset that is not there is told before anything begins

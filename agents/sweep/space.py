@@ -30,7 +30,7 @@ import numpy as np
 
 from agents import strict
 from agents.experiment import ExperimentConfig, load_experiment
-from agents.sweep.schema import Parameter, SweepConfig, require_whole
+from agents.sweep.schema import UNSET, Parameter, SweepConfig, require_whole
 from worldmodel.errors import ConfigError, unknown_name
 
 CONFIG, SETTINGS = "config", "settings"
@@ -70,9 +70,14 @@ def load_sweep(path: Path) -> SweepConfig:
     return dataclasses.replace(sweep, parameters=flat, name=sweep.name or path.stem)
 
 
-def trials_of(sweep: SweepConfig, words: Sequence[str] = (), source: str = "sweep") -> list[Trial]:
-    """The trials, in their order. A `key=value` word fixes the parameter of that name, or is laid over every trial."""
+def trials_of(sweep: SweepConfig, words: Sequence[str] = (), source: str = "sweep", every: bool = False) -> list[Trial]:
+    """The trials, in their order. A `key=value` word fixes the parameter of that name, or is laid over every trial.
+
+    With `every`, words that only choose among the trials, as they name a parameter of several values, choose nothing.
+    """
     fixed, others = _split(sweep, words)
+    if every:
+        fixed = {name: value for name, value in fixed.items() if len(sweep.parameters[name].listed) == 1}
     parameters = {name: Parameter(value=fixed[name]) if name in fixed else p for name, p in sweep.parameters.items()}
     found: dict[str, Trial] = {}
     for values in _combinations(sweep, parameters):
@@ -129,12 +134,21 @@ def _split(sweep: SweepConfig, words: Sequence[str]) -> tuple[dict[str, Any], li
         if inner and isinstance(value, Mapping):  # W&B's agent gives the parameters in a section together
             given = {key: (str(item), item) for key, item in _leaves(value, name)}
         for key, (written, item) in given.items():
-            # it writes values as Python does: None and True
-            listed = sweep.parameters[key].listed if key in sweep.parameters else ()
-            fixed[key] = next((value for value in listed if str(value) == written), item)
+            fixed[key] = _listed(key, sweep.parameters[key], written, item) if key in sweep.parameters else item
     if unknown := [key for key in fixed if key not in sweep.parameters]:
         raise ConfigError(f"{strict.COMMAND_LINE}: " + unknown_name("parameter", unknown[0], sweep.parameters))
     return fixed, others
+
+
+def _listed(name: str, parameter: Parameter, written: str, value: Any) -> Any:
+    """The value of a parameter that a word asks for. ConfigError when it has several, and this is none of them."""
+    # W&B's agent writes values as Python does, None and True; people write 1 where 1.0 is listed
+    same = (v for v in parameter.listed if str(v) == written or (v == value and isinstance(v, bool) == isinstance(value, bool)))
+    found = next(same, UNSET)
+    if found is UNSET and len(parameter.listed) > 1:
+        listed = ", ".join(json.dumps(v) for v in parameter.listed)
+        raise ConfigError(f"{strict.COMMAND_LINE}: {name}={written} leaves no trial; this sweep has {listed}")
+    return value if found is UNSET else found
 
 
 def _leaves(values: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:

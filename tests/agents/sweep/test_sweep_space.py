@@ -78,6 +78,40 @@ def test_a_word_leaves_the_trials_that_have_it(tmp_path: Path) -> None:
     assert agents.name in every and agents.experiment.logging.wandb == "offline"
 
 
+NUMBERS = """
+method: grid
+parameters:
+  config: {value: BASE}
+  train.num_steps: {value: 5}
+  objective: {parameters: {sigreg_coef: {values: [0.0, 1.0]}}}
+  train.bf16: {values: [true, false]}
+"""
+
+
+def test_a_number_is_the_listed_one_however_it_is_written(tmp_path: Path) -> None:
+    every = {t.name for t in trials(tmp_path, NUMBERS)}
+    for word in ("objective.sigreg_coef=1", "objective.sigreg_coef=1e0", "'objective={sigreg_coef: 1}'"):
+        found = trials(tmp_path, NUMBERS, word)
+        assert len(found) == 2 and {t.name for t in found} <= every
+
+
+def test_a_value_that_no_trial_has_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"line: objective\.sigreg_coef=0\.5 leaves no trial; this sweep has 0\.0, 1\.0"):
+        trials(tmp_path, NUMBERS, "objective.sigreg_coef=0.5")
+    with pytest.raises(ConfigError, match=r"train\.bf16=1 leaves no trial; this sweep has true, false"):
+        trials(tmp_path, NUMBERS, "train.bf16=1")
+
+
+def test_the_whole_sweep_is_what_words_choose_from(tmp_path: Path) -> None:
+    sweep = load_sweep(written(tmp_path, NUMBERS))
+    plain = trials_of(sweep)
+    assert trials_of(sweep, ["objective={sigreg_coef: 1.0}", "train.bf16=true"], every=True) == plain
+    # the only value there is cannot be chosen: another is laid over all trials
+    other = trials_of(sweep, ["train.num_steps=3", "train.bf16=true"], every=True)
+    assert [t.experiment.train.num_steps for t in other] == [3] * 4
+    assert {t.name for t in trials_of(sweep, ["train.num_steps=3", "train.bf16=true"])} < {t.name for t in other}
+
+
 def test_wandbs_agent_calls_each_of_its_trials(tmp_path: Path) -> None:
     from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_command_args
 
