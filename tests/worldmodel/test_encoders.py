@@ -229,12 +229,20 @@ def test_an_infinite_number_spoils_no_gradient() -> None:
 
 def test_training_hides_sensors_as_often_as_asked_but_never_all() -> None:
     tokens = make(("pixels", "proprio", "touch"), kind="vit", sensor_dropout=0.4).sensors.train()
-    hidden = tokens._hide(4000, torch.device("cpu"))
+    hidden = tokens._hide(4000, 3, torch.device("cpu"))
     assert not bool(hidden.all(1).any())
     expected = 0.4 - 0.4**3 / 3  # one of three is spared when all are drawn
     torch.testing.assert_close(hidden.float().mean(0), torch.full((3,), expected), atol=0.03, rtol=0)
-    assert tokens.eval()._hide(10, torch.device("cpu")) is None
-    assert make(("pixels",), kind="vit", sensor_dropout=0.4).sensors.train()._hide(10, torch.device("cpu")) is None
+    assert tokens._hide(10, 1, torch.device("cpu")) is None
+    assert tokens.eval()._hide(10, 3, torch.device("cpu")) is None
+
+
+def test_the_only_sensor_that_a_robot_has_is_never_hidden() -> None:
+    """Of three that the model knows: what it says of each window still depends on it."""
+    encoder = make(("pixels", "proprio", "touch"), kind="vit", sensor_dropout=0.9, norm="none").train()
+    obs = {"proprio": torch.randn(1, 1, 5, generator=torch.Generator().manual_seed(0)).expand(64, 3, -1)}
+    before, after = encoder(obs), encoder({"proprio": obs["proprio"] + 1})
+    assert bool(((before - after).abs().amax((1, 2, 3)) > 1e-6).all())
 
 
 def test_a_learned_token_stands_for_what_is_hidden() -> None:

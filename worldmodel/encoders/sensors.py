@@ -105,11 +105,9 @@ class SensorTokens(nn.Module):
                 "and at least one other sensor"
             )
         first = obs[present[0]]
-        hidden = self._hide(first.shape[0], first.device)
-        found = {
-            key: self._tokens(key, obs.get(key), first.shape[:2], None if hidden is None else hidden[:, i])
-            for i, key in enumerate(self.own)
-        }
+        hidden = self._hide(first.shape[0], len(present), first.device)
+        of = {} if hidden is None else dict(zip(present, hidden.unbind(1), strict=True))
+        found = {key: self._tokens(key, obs.get(key), first.shape[:2], of.get(key)) for key in self.own}
         empty = next(iter(found.values()))[:, :, :0]
         placed, others = ([found[key] for key in keys] for keys in (self.placed, self.others))
         return torch.cat(placed, dim=2) if placed else empty, torch.cat(others, dim=2) if others else empty
@@ -128,9 +126,8 @@ class SensorTokens(nn.Module):
         x = self.tokenizers[self.own[key]](values.nan_to_num(0.0, 0.0, 0.0) if values.is_floating_point() else values)
         return torch.where(gone[..., None, None], self.absent[_name(key)].to(x.dtype), x) + label
 
-    def _hide(self, num: int, device: torch.device) -> Tensor | None:
-        """Which sensors are hidden from each window, (B, S); never all of them. None where none is."""
-        num_sensors = len(self.own)
+    def _hide(self, num: int, num_sensors: int, device: torch.device) -> Tensor | None:
+        """Which of the sensors that are there are hidden from each window, (B, S); never all of them. None where none is."""
         if not (self.training and self.hides and self.dropout) or num_sensors < 2:
             return None
         hidden = torch.rand(num, num_sensors, device=device) < self.dropout
