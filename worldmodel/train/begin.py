@@ -42,12 +42,17 @@ def begin_from(model: JEPA, checkpoint: Checkpoint, which: Literal["online", "ta
     source = {name: name if name in theirs else re.sub(r"\.bodies\.\d+", "", name) for name in own}
     found = {name: _fitted(name, theirs[source[name]], value) for name, value in own.items() if source[name] in theirs}
     taken = {name: value for name, value in found.items() if value is not None}
+    normalised = checkpoint.manifest.model.get("encoder", {}).get("norm", "place")
+    if normalised != model.config.encoder.norm:  # another one's numbers, though some would fit
+        taken = {name: value for name, value in taken.items() if not name.startswith(NORM)}
     predictor = [name for name in own if name.startswith(PREDICTOR)]
     whole = all(name in taken for name in predictor)
     if not whole:
         taken = {name: value for name, value in taken.items() if not name.startswith(PREDICTOR)}
     new = [name for name in own if name.startswith(ENCODER) and name not in taken]
-    misfits = [name for name in new if name in theirs]  # another robot's vectors are no misfit: they have a tokenizer anew
+    misfits = [
+        name for name in new if name in theirs and not name.startswith(NORM)
+    ]  # another robot's vectors are no misfit: they have a tokenizer anew
     if misfits or not any(name.startswith(ENCODER) and not name.startswith(NORM) for name in taken):
         shapes = [f"{n}: {tuple(own[n].shape)} expected, {tuple(theirs[n].shape)} got" for n in misfits[:3]]
         raise CheckpointError(

@@ -72,6 +72,18 @@ def test_places_come_first_and_keep_their_normalisation_when_a_sensor_is_added()
     assert torch.equal(model.state_dict()["predictor.place"], before)  # a predictor of fewer tokens does not come along
 
 
+def test_the_normalisation_of_all_places_together_is_none_of_the_first_place() -> None:
+    parent = trained(model_of(PIXELS, norm="pooled"))
+    parent = dataclasses.replace(parent, manifest=manifest(model={"encoder": {"norm": "pooled"}}))
+    model = model_of(PIXELS, seed=1)
+    begin_from(model, parent)
+    state = model.state_dict()
+    assert not state["encoder.norm.mean"].any() and bool((state["encoder.norm.variance"] == 1).all())
+    assert torch.equal(state["encoder.tokenize_image.layers.0.weight"], parent.model["encoder.tokenize_image.layers.0.weight"])
+    with pytest.raises(CheckpointError, match=r"parent has no weights for encoder\.norm"):
+        begin_from(model_of(PIXELS, frozen=True), parent)
+
+
 def test_every_embodiment_begins_with_what_the_only_one_knew() -> None:
     more = spec(3, ActionSpec(("a", "b"), (-1.0,) * 2, (1.0,) * 2))
     parent, model = trained(model_of(BOTH)), model_of(BOTH, spec(), more, seed=1)
