@@ -7,8 +7,11 @@ import torch
 
 from tests.worldmodel.toy import toy_spec
 from worldmodel.errors import ConfigError
-from worldmodel.nn.actions import NUM_STROKE_FEATURES, RelativeAction, VectorAction, stroke_features, token_centres
+from worldmodel.nn.actions import NUM_STROKE_FEATURES, RelativeAction, VectorAction, scaled, stroke_features, token_centres
+from worldmodel.objectives.inverse_dynamics import InverseDynamics
 from worldmodel.types import ActionSpec
+
+AFFINE = ((1.0, 0.0, 0.0), (0.0, -1.0, 0.0))
 
 
 def test_centres_are_in_row_order() -> None:
@@ -79,3 +82,15 @@ def test_a_plain_vector_is_scaled_and_the_same_everywhere() -> None:
 def test_an_action_without_points_cannot_be_relative() -> None:
     with pytest.raises(ConfigError, match="action: vector"):
         RelativeAction(ActionSpec(("a",), (0.0,), (1.0,)), 4, 8)
+
+
+def test_an_element_without_room_between_its_bounds_is_a_number() -> None:
+    """A joint that is held still: low is high, and nothing divides by it."""
+    held = ActionSpec(("x", "y", "u", "v", "grip"), (-1.0,) * 4 + (0.5,), (1.0,) * 4 + (0.5,), ((0, 1), (2, 3)), AFFINE)
+    actions = torch.tensor([[0.5, -1.0, 1.0, 0.0, 0.5]])
+    want = torch.tensor([[0.5, -1.0, 1.0, 0.0, -1.0]])
+    torch.testing.assert_close(scaled(actions, torch.tensor(held.low), torch.tensor(held.high)), want)
+    for told in (RelativeAction(held, 4, 8), VectorAction(held, 8)):
+        assert bool(told(actions).isfinite().all())
+    loss = InverseDynamics(2, 3, held)(torch.randn(1, 2, 2, 3), actions[None])
+    assert bool(loss.isfinite())

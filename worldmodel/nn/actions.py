@@ -83,7 +83,7 @@ class RelativeAction(nn.Module):
             point = torch.stack([actions[..., i], actions[..., j], torch.ones_like(actions[..., i])], dim=-1)
             visited.append((point.unsqueeze(-2) * self.affine).sum(-1))  # (..., 2) right, down
         legs = [stroke_features(a, b, self.centres) for a, b in pairwise(visited)]
-        plain = (2 * (actions - self.low) / (self.high - self.low) - 1).unsqueeze(-2)
+        plain = scaled(actions, self.low, self.high).unsqueeze(-2)
         return torch.cat([*legs, plain.expand(*legs[0].shape[:-1], plain.shape[-1])], dim=-1)
 
     def forward(self, actions: Tensor) -> Tensor:
@@ -105,7 +105,12 @@ class VectorAction(nn.Module):
 
     def forward(self, actions: Tensor) -> Tensor:
         """(..., A) -> (..., 1, width)."""
-        return self.mlp(2 * (_exact(actions) - self.low) / (self.high - self.low) - 1).unsqueeze(-2)
+        return self.mlp(scaled(_exact(actions), self.low, self.high)).unsqueeze(-2)
+
+
+def scaled(actions: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """Actions (..., A) scaled to [-1, 1] by their bounds (A,); an element that has no room between them is -1."""
+    return 2 * (actions - low) / torch.where(high > low, high - low, 1.0) - 1
 
 
 def _exact(actions: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from worldmodel.errors import ConfigError
+from worldmodel.nn.actions import scaled
 from worldmodel.types import ActionSpec
 
 
@@ -45,6 +46,6 @@ class InverseDynamics(nn.Module):
             )
         pairs = torch.cat([z[:, :-steps], z[:, steps:]], dim=-1)
         guess = self.layers(self.place(pairs).flatten(-2))  # (B, T - S, S * A)
-        scaled = 2 * (actions - self.low) / (self.high - self.low) - 1
-        between = torch.cat([scaled[:, step : step + num_pairs] for step in range(steps)], dim=-1)
+        wanted = scaled(actions, self.low, self.high)
+        between = torch.cat([wanted[:, step : step + num_pairs] for step in range(steps)], dim=-1)
         return F.mse_loss(guess, between)
