@@ -1,4 +1,4 @@
-"""What the goals of a world are, as numbers: a whole state, where each object is, or a place that is marked.
+"""What the goals of a world are, as numbers: a whole state, where each object is, or a place or pose that is marked.
 
 G numbers of a goal
 """
@@ -11,6 +11,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.spaces import Box
 
+from envs.footprints import yaw_of
 from envs.tasks.base import Status
 from envs.tasks.reach import TOLERANCE
 
@@ -87,8 +88,8 @@ class StatusGoals:
 class MarkGoals:
     """A goal is a place [m]: the ball (x, y, z) for the tip of the gripper, or the mark (x, y) for an object's centre.
 
-    For the tabletop's tasks with a `mark`. TablePush and TablePick ask for more than the place before they call it a success:
-    that the object rests there, let go.
+    For the tabletop's tasks with a `mark`. TablePush and TablePick ask for more than that before they call it a success: that
+    the object rests there, let go.
     """
 
     def __init__(self, env: gym.Env) -> None:
@@ -114,13 +115,45 @@ class MarkGoals:
         return np.linalg.norm(np.asarray(achieved, np.float64) - np.asarray(desired, np.float64), axis=-1) / self.tolerance
 
 
+class PoseGoals(MarkGoals):
+    """A goal is a pose on the table: x, y [m], fold, cosine and sine of fold times yaw. For tasks whose `mark` has a direction.
+
+    `fold` is how many times in a full turn the object looks the same: 0 where only the place counts. See `envs.footprints`.
+    """
+
+    def __init__(self, env: gym.Env) -> None:
+        super().__init__(env)
+        high = np.array([REACH, REACH, 4, 1, 1], np.float32)
+        self.space = Box(-high, high, dtype=np.float32)
+
+    def achieved(self, observation: Observation, info: dict[str, Any]) -> np.ndarray:
+        """See `Goals`."""
+        task, world = self.env.task, self.env.world
+        return self._pose(super().achieved(observation, info), task.fold, yaw_of(world.poses[task.target, 3:]))
+
+    def desired(self, info: dict[str, Any]) -> np.ndarray:
+        """See `Goals`."""
+        return self._pose(super().desired(info), self.env.task.fold, self.env.task.yaw)
+
+    def distance(self, achieved: np.ndarray, desired: np.ndarray) -> np.ndarray:
+        """In units of what is near enough: of the place or of the turn, whichever is further off."""
+        achieved, desired = np.asarray(achieved, np.float64), np.asarray(desired, np.float64)
+        fold = desired[..., 2]
+        off = np.arctan2(achieved[..., 4], achieved[..., 3]) - np.arctan2(desired[..., 4], desired[..., 3])
+        turn = np.abs((off + np.pi) % (2 * np.pi) - np.pi) / np.maximum(fold, 1) * (fold > 0)
+        return np.maximum(super().distance(achieved[..., :2], desired[..., :2]), turn / self.env.task.turn_tolerance)
+
+    def _pose(self, place: np.ndarray, fold: int, yaw: float) -> np.ndarray:
+        return np.array([*place, fold, np.cos(fold * yaw), np.sin(fold * yaw)], np.float32)
+
+
 def goals_of(env: gym.Env) -> Goals:
     """What the goals of an environment are. ValueError when it shows none."""
     world: Any = env.unwrapped
     if hasattr(world, "goal_distance"):
         return StateGoals(env)
     if hasattr(getattr(world, "task", None), "mark"):
-        return MarkGoals(env)
+        return PoseGoals(env) if hasattr(world.task, "fold") else MarkGoals(env)
     if hasattr(world, "statuses"):
         return StatusGoals(len(world.statuses()))
     raise ValueError(f"{type(world).__name__} has none of goal_distance, task.mark and statuses: it shows no goals")

@@ -35,6 +35,8 @@ TASK_HEIGHT = 180
 """Height of a picture of a task [px]."""
 EXAMPLES = 4
 """Pictures of each split of a factor."""
+TASK_SEEDS = {"push": 1}
+"""A task whose first episode does not show what it is about: another seed than 0, with a box, which has a direction."""
 AFTER_A_SWEEP = ("masses", "friction")
 """Factors that show only in what an action does: their pictures are taken after the same sweep."""
 MARGIN, LABEL, HEAD = 6, 120, 26
@@ -89,13 +91,13 @@ def variation_rows(seed: int = 29) -> Iterator[Row]:
         yield factor.replace("_", " "), pictures
 
 
-def task_rows(seed: int = 0) -> Iterator[Row]:
+def task_rows() -> Iterator[Row]:
     """A row a task and control mode at the table: start, middle and end of an episode of its expert."""
     for task, make in TASKS.items():
         rules = make()
         for mode in rules.budgets:
             env = TabletopEnv(task=task, control_mode=mode, observations=["state"], film_every=10, render_mode="rgb_array")
-            film, instruction = _film(env, seed)
+            film, instruction = _film(env, TASK_SEEDS.get(task, 0))
             label = rules.env_id.removeprefix("worldmodel/").removesuffix("-v0")
             yield f"{label}\n{mode}\n{instruction}", [film[0], film[len(film) // 2], film[-1]]
 

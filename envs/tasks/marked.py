@@ -42,7 +42,7 @@ class MarkedTask(Task):
         self.target = 0
         """Slot of the object."""
         self._first = self._last = 1.0
-        """Distance of the object from the mark, at the start and after the last action [m]."""
+        """How far the object is from where it belongs, at the start and after the last action [m]."""
 
     @abstractmethod
     def wording(self, thing: TableObject) -> str:
@@ -78,15 +78,15 @@ class MarkedTask(Task):
     def begin(self, world: World) -> None:
         """See `Task.begin`."""
         move_mark(world.model, world.data, np.append(self.mark, 0.0))
-        self._first = self._last = self.distance(world)
+        self._first = self._last = self.way(world)
 
     def judge(self, world: World, before: np.ndarray) -> Verdict:
         """See `Task.judge`."""
-        distance = self.distance(world)
-        nearer, self._last = self._last - distance, distance
+        way = self.way(world)
+        nearer, self._last = self._last - way, way
         on_table = self.statuses(world)[self.target] == Status.TABLE
         resting = world.speed(self.target) < REST_SPEED and not world.held()[self.target] and self._stands(world)
-        success = bool(on_table and distance < self.tolerance and resting)
+        success = bool(on_table and self.is_there(world) and resting)
         return Verdict(nearer / max(self._first, self.tolerance), success, success or not on_table)
 
     def state(self, world: World) -> np.ndarray:
@@ -100,6 +100,14 @@ class MarkedTask(Task):
     def distance(self, world: World) -> float:
         """Of the object's centre from the mark, along the table [m]."""
         return float(np.hypot(*(world.poses[self.target, :2] - self.mark)))
+
+    def way(self, world: World) -> float:
+        """How far the object is from where it belongs [m]: what the reward counts."""
+        return self.distance(world)
+
+    def is_there(self, world: World) -> bool:
+        """Whether the object is where it belongs."""
+        return self.distance(world) < self.tolerance
 
     def thing(self, world: World) -> TableObject:
         """The object that is meant."""

@@ -93,11 +93,22 @@ def test_a_mark_is_a_goal_and_what_should_be_there_is_where_it_is() -> None:
     at = ball + np.array([[0.0199, 0, 0], [0.0201, 0, 0]])
     np.testing.assert_array_equal(env.compute_reward(at, ball[None], info), [0.0, -1.0])
     env.close()
-    pushing = make(PUSH)
-    observation, info = pushing.reset(seed=3)
-    gap = float(np.linalg.norm(observation["achieved_goal"] - observation["desired_goal"]))
-    assert gap == pytest.approx(info["distance"], abs=1e-6) and observation["desired_goal"].shape == (2,)
-    pushing.close()
+
+
+def test_a_mark_with_a_direction_is_a_goal_of_place_and_turn() -> None:
+    env = make(PUSH)
+    world = env.unwrapped
+    observation, info = env.reset(seed=next(s for s in range(50) if env.reset(seed=s) and world.task.fold == 2))  # pyright: ignore
+    achieved, desired = observation["achieved_goal"], observation["desired_goal"]
+    assert np.linalg.norm(achieved[:2] - desired[:2]) == pytest.approx(info["distance"], abs=1e-6)
+    yaw = world.task.yaw + np.deg2rad([9.9, 10.1, -9.9, 180.0, 90.0])  # pyright: ignore[reportAttributeAccessIssue]
+    turned = np.column_stack([np.tile(desired[:3], (5, 1)), np.cos(2 * yaw), np.sin(2 * yaw)])
+    np.testing.assert_array_equal(env.compute_reward(turned, desired[None], info), [0.0, -1.0, 0.0, 0.0, -1.0])
+    beside = desired + np.array([[0.0299, 0, 0, 0, 0], [0.0301, 0, 0, 0, 0]])
+    np.testing.assert_array_equal(env.compute_reward(beside, desired[None], info), [0.0, -1.0])
+    round_one = np.array([[0, 0, 0, 1, 0], [0.01, 0, 0, -1, 0]])  # what is round is never turned wrong
+    np.testing.assert_array_equal(env.compute_reward(round_one, round_one[:1], info), [0.0, 0.0])
+    env.close()
 
 
 def test_what_cannot_be_is_refused() -> None:
