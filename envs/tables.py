@@ -107,9 +107,9 @@ def measured(results: Path = Path("benchmarks/results/experts.json")) -> str:
     rows = []
     for row in json.loads(results.read_text(encoding="utf-8")) if results.exists() else []:
         expert, random = row["expert"], row.get("random")
-        rates = [_rate(expert), _rate(random) if random else ""]
+        rates = [_rate(expert), _rate(random) if random else "", row["rate"]["actions_per_s"] if "rate" in row else ""]
         rows.append([f"`{row['task']}`", f"`{row['control']}`", row["robot"], *rates])
-    head = ("task", "control mode", "robot", "expert %: n, 95 % interval", "random %: n, 95 % interval")
+    head = ("task", "control mode", "robot", "expert %: n, 95 % interval", "random %: n, 95 % interval", "actions/s")
     return _table(head, rows) if rows else "Not measured yet: `python -m benchmarks.experts`."
 
 

@@ -27,9 +27,11 @@ def test_what_was_measured_is_told_with_n_and_an_interval_and_nothing_else(tmp_p
     assert measured(tmp_path / "none.json").startswith("Not measured")
     played = {"success": 0.985, "episodes": 200, "wilson95": [0.957, 0.995]}
     row = {"task": "pick", "control": "pick_place", "robot": "arm", "expert": played}
-    (tmp_path / "some.json").write_text(json.dumps([row]))
+    timed = row | {"task": "push", "random": played | {"success": 0.0}, "rate": {"actions_per_s": 21.5}}
+    (tmp_path / "some.json").write_text(json.dumps([row, timed]))
     lines = measured(tmp_path / "some.json").splitlines()
-    assert lines[2:] == ["| `pick` | `pick_place` | arm | 98.5: 200, 95.7 to 99.5 |  |"]
+    assert lines[2] == "| `pick` | `pick_place` | arm | 98.5: 200, 95.7 to 99.5 |  |  |"
+    assert lines[3] == "| `push` | `pick_place` | arm | 98.5: 200, 95.7 to 99.5 | 0.0: 200, 95.7 to 99.5 | 21.5 |"
 
 
 def test_a_page_without_a_table_is_refused() -> None:
