@@ -106,7 +106,8 @@ class ForeignEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
 
     def step(self, action: np.ndarray) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
         """One step of the world, its action clipped to its bounds."""
-        clipped = np.clip(np.asarray(action, np.float64), self.low, self.high).astype(self.inner.action_space.dtype)
+        space: Any = self.inner.action_space  # its own bounds: as float32 they may lie a little beyond
+        clipped = np.clip(np.asarray(action, np.float64), space.low, space.high).astype(space.dtype)
         with self._at_work():
             observation, reward, terminated, truncated, info = self.inner.step(clipped)
         self.total += float(reward)
@@ -132,7 +133,9 @@ class ForeignEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
     @property
     def lacks(self) -> tuple[str, ...]:
         """A line for each thing that this world cannot give."""
-        return self.tells.lacks(self.senses)
+        limited = self.inner.spec is not None and self.inner.spec.max_episode_steps is not None
+        endless = "it has no limit of steps that is registered, and may never end: set env.kwargs.max_steps"
+        return (*self.tells.lacks(self.senses), *(() if limited else (endless,)))
 
     def goal_observation(self) -> dict[str, np.ndarray] | None:
         """What the world shows of this episode's goal, with the keys of an observation; None when it shows nothing."""

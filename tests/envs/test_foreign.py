@@ -131,7 +131,13 @@ class Endless(Corridor):
     action_space = Box(-np.inf, np.inf, (1,), np.float64)
 
 
-WORLDS = (Corridor, Blind, Telling, Reaching, Showing, Picturing, TwoEyed, Switching, Endless)
+class Strict(Corridor):
+    """Bounds that float32 has no numbers for, and refuses what is beyond them."""
+
+    action_space = Box(-0.3, 0.3, (1,), np.float64)
+
+
+WORLDS = (Strict, Corridor, Blind, Telling, Reaching, Showing, Picturing, TwoEyed, Switching, Endless)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -336,6 +342,26 @@ def test_held_actions_last_and_begin_anew_with_each_episode() -> None:
     assert 30 < changes < 75  # one in eight
     assert np.abs(runs[0]).max() <= 0.5
     env.close()
+
+
+def test_an_action_at_a_bound_is_within_the_worlds_own_bounds() -> None:
+    env = make("Strict")
+    assert float(env.high[0]) > 0.3  # as float32
+    for bound in (env.low, env.high):
+        env.reset(seed=0)
+        env.step(bound)  # the world itself asserts it
+    env.close()
+
+
+def test_a_world_without_a_limit_of_steps_says_so() -> None:
+    gym.register(id=f"{MINE}Long-v0", entry_point=f"{__name__}:Corridor")
+    try:
+        for kwargs, said in (({}, True), ({"max_steps": 3}, False)):
+            env = make("Long", **kwargs)
+            assert any("no limit of steps" in line and "max_steps" in line for line in env.lacks) == said
+            env.close()
+    finally:
+        del gym.registry[f"{MINE}Long-v0"]
 
 
 def test_a_film_is_kept_when_asked_for() -> None:
