@@ -72,9 +72,14 @@ class Journal:
 
 
 def source_hash(env: gymnasium.Env) -> str:
-    """Hash of the Python files that decide what happens: this project's, and those of the environment's package."""
+    """Hash of the Python files that decide what happens: this project's, and those of the environment's package.
+
+    An environment that adapts another one has it as `inner`, whose package counts too.
+    """
     digest = hashlib.sha256()
-    for name in sorted({*PROJECT, type(env.unwrapped).__module__.partition(".")[0]}):
+    adapted = getattr(env.unwrapped, "inner", None)
+    worlds = (env.unwrapped, *([] if adapted is None else [adapted.unwrapped]))
+    for name in sorted({*PROJECT, *(type(world).__module__.partition(".")[0] for world in worlds)}):
         file = getattr(sys.modules.get(name), "__file__", None)
         if file is None:
             continue

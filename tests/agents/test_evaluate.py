@@ -190,6 +190,17 @@ def test_the_source_hash_covers_the_environments_package(tmp_path: Path, monkeyp
     assert source_hash(world) != before
 
 
+def test_the_source_hash_covers_a_world_that_is_adapted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "elsewhere.py").write_text("from tests.fakes import LineWorld\nclass World(LineWorld): pass\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    world, adapted = importlib.import_module("elsewhere").World(), LineWorld()
+    adapted.inner = gymnasium.wrappers.TimeLimit(world, 9)  # type: ignore[attr-defined]
+    before = source_hash(adapted)
+    assert before != source_hash(LineWorld())
+    (tmp_path / "elsewhere.py").write_text("from tests.fakes import LineWorld\nclass World(LineWorld): reach = 0.2\n")
+    assert source_hash(adapted) != before
+
+
 def test_starts_that_were_trained_on_are_refused() -> None:
     start = protocol_of(LineWorld(), CONFIG).starts[0]
     with pytest.raises(MismatchError, match="were trained on"):
