@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from envs.arm import ROBOTS
 from envs.names import require_known
+from envs.robots import require_robot
 from envs.scene import MAX_OBJECTS
 from envs.tasks import TASKS
 from envs.tasks.base import Task
@@ -38,7 +38,7 @@ class Setup:
 
         ValueError names a wrong one.
         """
-        require_known("robot", robot, ROBOTS)
+        require_robot(robot)
         require_known("task", task, TASKS)
         rules = TASKS[task]()
         if rules.asking is not None:
