@@ -26,6 +26,7 @@ from worldmodel.data.loading.batches import Batches, BatchSource, WindowSource
 from worldmodel.data.loading.sampler import ShuffledSampler
 from worldmodel.errors import ConfigError, DataError, MismatchError
 from worldmodel.progress import NoProgress, Progress
+from worldmodel.train.checkpoint import cpu_copy
 from worldmodel.train.clock import Clock
 from worldmodel.train.compilation import compiled
 from worldmodel.train.config import NOT_SHAPING, TrainConfig
@@ -202,6 +203,7 @@ class Trainer:
         """
         config = self.config
         buffers = [b.clone() for b in self.learner.buffers()] if config.on_nonfinite == "skip" else []
+        began = self._generators(str)
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=config.bf16):
             loss, terms = self.replica.learn(_loss, move(window, self.device), self.generator)
         self.optimizer.zero_grad()
@@ -218,7 +220,9 @@ class Trainer:
                 self.after_update(self.learner.model, position, config.num_steps)
             return measured | {"count": 1.0}
         if config.on_nonfinite == "stop":
-            raise stop_on(self.ranks.gather(window), number, measured, self.run_dir, self.ranks.first)
+            state = {name: cpu_copy(whole(value)) for name, value in self.learner.state_dict().items()}
+            state |= {f"generator.{name}": value for name, value in began.items()}
+            raise stop_on(self.ranks.gather(window), number, measured, self.run_dir, self.ranks.first, state)
         # The forward pass has already put the batch into running statistics.
         for buffer, before in zip(self.learner.buffers(), buffers, strict=True):
             buffer.copy_(before)
@@ -280,13 +284,16 @@ class Trainer:
 
     def _save(self, step: int, sampler_state: str, sums: Mapping[str, float], cpu_seconds: float) -> None:
         """Replace the state in the run folder."""
-        own = self._of_rank
-        generators = {"objective": self.generator.get_state(), own("torch"): torch.get_rng_state()}
-        if self.device.type == "cuda":
-            generators[own("cuda")] = torch.cuda.get_rng_state(self.device)
-        tensors = pack(self.learner, self.optimizer, generators, sharded=self.ranks.world_size > 1)
+        tensors = pack(self.learner, self.optimizer, self._generators(self._of_rank), sharded=self.ranks.world_size > 1)
         state = TrainingState(step, sampler_state, dict(sums), self.identity, tensors, cpu_seconds)
         keep_state(self.run_dir, state, self.ranks)
+
+    def _generators(self, named: Callable[[str], str]) -> dict[str, Tensor]:
+        """Where all random draws are; those that each process has for itself under a name that `named` makes."""
+        states = {"objective": self.generator.get_state(), named("torch"): torch.get_rng_state()}
+        if self.device.type == "cuda":
+            states[named("cuda")] = torch.cuda.get_rng_state(self.device)
+        return states
 
     def _of_rank(self, name: str) -> str:
         """Under which the state keeps a generator that each process has for itself."""

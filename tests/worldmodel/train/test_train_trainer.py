@@ -22,6 +22,7 @@ from worldmodel.data import Batches, JoinedWindows, MixtureSampler
 from worldmodel.errors import CheckpointError, ConfigError, DataError, MismatchError, WorldModelError
 from worldmodel.train.config import TrainConfig
 from worldmodel.train.logging import read_metrics
+from worldmodel.train.nonfinite import replay
 from worldmodel.train.state import STATE, load_state
 
 TIMED = ("time", "train/samples_per_s", "train/data_wait_share", "train/cpu_seconds")
@@ -262,6 +263,31 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_batch(tmp_path):
     assert 107 in batch["episode_index"].tolist() == facts["episode_index"]
     assert batch["observations.position"].isnan().any()
     assert facts["measured"]["loss"] == "nan"
+
+
+def test_what_is_kept_of_a_stop_measures_the_same_again(tmp_path):
+    """A number that is none because of this batch, these weights and these draws together, dropout among them."""
+    spreads = []
+
+    def watched(*arguments):
+        loss, terms = objective(*arguments)
+        spreads.append(terms["spread"].item())
+        return loss, terms
+
+    def fragile(*arguments):
+        loss, terms = objective(*arguments)
+        return loss * (math.nan if terms["spread"].item() == spreads[6] else 1.0), terms
+
+    make_trainer(tmp_path / "whole", objective=watched, windows_val=None).fit()
+    with pytest.raises(WorldModelError, match="update 7: loss is nan, grad_norm is nan"):
+        make_trainer(tmp_path, objective=fragile, windows_val=None).fit()
+    path = tmp_path / "nonfinite" / "step-7.safetensors"
+    measured = json.loads(path.with_suffix(".json").read_text())["measured"]
+    again = replay(path, FakeModel(seed=9), fragile)
+    assert again.keys() == measured.keys() and math.isnan(again["loss"]) and math.isnan(again["grad_norm"])
+    assert {name: again[name] for name in ("pred", "spread")} == {name: measured[name] for name in ("pred", "spread")}
+    with pytest.raises(CheckpointError, match="it belongs to another model"):
+        replay(path, torch.nn.Linear(1, 1), fragile)
 
 
 def test_or_skips_it_and_nothing_is_poisoned(tmp_path):
