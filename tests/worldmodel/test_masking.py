@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import math
 from types import SimpleNamespace
 from typing import Any
 
@@ -83,6 +85,44 @@ def test_a_block_is_a_rectangle_that_reaches_through_frames_in_a_row() -> None:
         length, height, width = high - low + 1
         assert 1 <= length <= 4
         assert 0.4 <= height / width <= 2.5 and 0.05 <= height * width / 64 <= 0.5  # rounded to whole tokens
+
+
+def one_by_one(kind: BlockMaskConfig, num: int, num_frames: int, grid: int, rng: np.random.Generator) -> list[set]:
+    """Masks as sets of tokens, written a second time in loops: V-JEPA's union of blocks within the bounds on its share."""
+
+    def blocks(count: int) -> list[set]:
+        area, ratio = rng.uniform(*kind.scale, count), rng.uniform(*np.log(kind.aspect), count)
+        length = rng.uniform(*kind.duration, count)
+        sizes = []
+        for a, r, share in zip(area, ratio, length, strict=True):
+            height, width = grid * math.sqrt(a * math.exp(r)), grid * math.sqrt(a / math.exp(r))
+            whole = ((share * num_frames, num_frames), (height, grid), (width, grid))
+            sizes.append([min(max(round(side), 1), most) for side, most in whole])
+        corners = [
+            rng.integers(0, [most - size[axis] + 1 for size in sizes]) for axis, most in enumerate((num_frames, grid, grid))
+        ]
+        spans = [[range(corners[axis][i], corners[axis][i] + size[axis]) for axis in range(3)] for i, size in enumerate(sizes)]
+        return [set(itertools.product(*span)) for span in spans]
+
+    masks, counts, tokens = [set() for _ in range(num)], [0] * num, num_frames * grid**2
+    while short := [r for r in range(num) if counts[r] < kind.num_blocks or len(masks[r]) < kind.ratio[0] * tokens]:
+        for r, block in zip(short, blocks(len(short)), strict=True):
+            enough = len(masks[r]) >= kind.ratio[0] * tokens
+            if len(masks[r] | block) <= kind.ratio[1] * tokens:
+                masks[r], counts[r] = masks[r] | block, counts[r] + 1
+            elif enough:
+                counts[r] += 1
+            else:
+                masks[r], counts[r] = set(), 0
+    return masks
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("num_frames", [1, 4])
+def test_masks_equal_those_drawn_one_by_one(kind: BlockMaskConfig, num_frames: int) -> None:
+    got = draw_masks(kind, 12, num_frames, 8, rng(3))
+    want = one_by_one(kind, 12, num_frames, 8, rng(3))
+    assert [set(map(tuple, np.argwhere(mask).tolist())) for mask in got] == want
 
 
 def test_blocks_lie_everywhere() -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
+from torch import Tensor
 
+from tests.worldmodel import references
 from worldmodel.objectives.sigreg import SIGReg, SIGRegConfig, epps_pulley
 
 
@@ -29,6 +32,35 @@ def test_each_place_and_time_is_tested_on_its_own() -> None:
     got = SIGReg(SIGRegConfig(num_places=5, num_projections=3))(z, torch.Generator().manual_seed(0))
     want = np.mean([[reference_statistic(z[:, t, k, 0].numpy()) for k in range(5)] for t in range(2)])
     np.testing.assert_allclose(float(got), want, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("num_places", "pooled"), [(3, False), (16, False), (16, True)])
+def test_the_whole_term_equals_the_reference_in_value_and_gradient(num_places: int, pooled: bool) -> None:
+    """Drawn places, a direction set of unit length for each, the mean over places, times and directions: all in numpy."""
+    z = np.random.default_rng(0).normal(size=(6, 2, 5, 4)) * 0.6 + 0.2
+    config = SIGRegConfig(num_places=num_places, num_projections=3, pooled=pooled)
+    drawn = torch.Generator().manual_seed(7)
+    places = torch.randperm(1 if pooled else 5, generator=drawn)[:num_places].tolist()
+    directions = torch.randn(len(places), 4, 3, generator=drawn).double().numpy()
+
+    def reference(z: np.ndarray) -> float:
+        found = []
+        for time in range(2):
+            for number, place in enumerate(places):
+                rows = z[:, time].reshape(-1, 4) if pooled else z[:, time, place]
+                for m in range(3):
+                    direction = directions[number, :, m]
+                    found.append(references.epps_pulley(rows @ (direction / np.linalg.norm(direction))))
+        return float(np.mean(found))
+
+    def term(x: Tensor) -> Tensor:
+        return SIGReg(config)(x, torch.Generator().manual_seed(7))
+
+    value = term(torch.from_numpy(z).requires_grad_())
+    assert float(value.detach()) == pytest.approx(reference(z), rel=1e-5)  # directions are drawn and normalised in float32
+    x = torch.from_numpy(z).requires_grad_()
+    (gradient,) = torch.autograd.grad(term(x), x)
+    np.testing.assert_allclose(gradient.numpy(), references.numeric_gradient(reference, z), rtol=1e-4, atol=1e-6)
 
 
 def test_normal_is_low_and_collapse_high() -> None:
