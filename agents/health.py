@@ -63,14 +63,16 @@ class HealthReport:
         return alarms({name: value for name, value in self.measures.items() if isinstance(value, float)})
 
 
-def health_of(run: Run, recordings: Recordings, generator: torch.Generator, calibration: AnyWindows) -> HealthReport:
+def health_of(
+    run: Run, recordings: Recordings, generator: torch.Generator, calibration: AnyWindows, embodiment: int = 0
+) -> HealthReport:
     """Everything, on validation episodes; `calibration` are the windows that surprise is calibrated on.
 
-    Of several embodiments, the first one is looked at. Without heads, in latent units alone.
+    One embodiment is looked at, which the model is from now on. Without heads, in latent units alone.
     """
     model, head = run.model, run.heads.progress if run.heads is not None else None
-    model.embody(0)
-    drifting = draw(longest_windows(recordings), NUM_WINDOWS, generator)
+    model.embody(embodiment)
+    drifting = draw(longest_windows(recordings, embodiment), NUM_WINDOWS, generator)
     drift = horizon_errors(model, drifting, head)
 
     usual = draw(calibration, NUM_WINDOWS, generator)
@@ -90,25 +92,25 @@ def health_of(run: Run, recordings: Recordings, generator: torch.Generator, cali
         cost = ProgressCost(head) if head is not None else None
         plan = plannability(model, z[rows, :seen], actions, generator, NUM_OTHERS, cost)
         measures |= {name: getattr(plan, name) for name in ("action_ratio", "action_rank", "cost_spread")}
-    solved = [episode for episode in recordings.validation_episodes(NUM_EPISODES, 3) if episode.success]
+    solved = [episode for episode in recordings.validation_episodes(NUM_EPISODES, 3, embodiment) if episode.success]
     goal = goal_approach([latents_of(run, episode) for episode in solved])
     if goal is not None:
         measures |= {"goal_order": goal.order, "goal_falling_share": goal.falling_share, "goal_episodes": goal.num_episodes}
     return HealthReport(drift, len(drifting.actions), measures, fit_surprise(model, usual))
 
 
-def longest_windows(recordings: Recordings) -> AnyWindows:
+def longest_windows(recordings: Recordings, embodiment: int = 0) -> AnyWindows:
     """Validation windows of up to `MAX_HORIZON` actions: the longest of which there are enough, or failing that, any."""
     found: AnyWindows | None = None
     for num_actions in range(MAX_HORIZON, 0, -1):
         try:
-            windows = recordings.windows(num_actions + 1, "val", stride=1, embodiment=0)
+            windows = recordings.windows(num_actions + 1, "val", stride=1, embodiment=embodiment)
         except DataError:
             continue  # the episodes are shorter
         if windows.num_windows >= ENOUGH_WINDOWS:
             return windows
         found = found or windows
-    return found if found is not None else recordings.windows(2, "val", stride=1, embodiment=0)
+    return found if found is not None else recordings.windows(2, "val", stride=1, embodiment=embodiment)
 
 
 def draw(windows: AnyWindows, num: int, generator: torch.Generator) -> Window:

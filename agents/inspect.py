@@ -103,7 +103,10 @@ def show_run(path: Path, make_env: MakeEnv, screen: Screen) -> list[str]:
     if not manifest.spec.env_id or manifest.spec.env_id.startswith("imported/"):
         screen.say("the run names no environment to compare with")
         return []
-    return misfits(manifest.spec, run.model.config.sensors, make_env)
+    read = run.model.config.sensors
+    return [
+        line for world in run.worlds for line in misfits(world, tuple(key for key in read if key in world.sensors), make_env)
+    ]
 
 
 def health_lines(path: Path) -> list[str]:
@@ -111,6 +114,13 @@ def health_lines(path: Path) -> list[str]:
     found = collect(path)
     if found.diagnostics.keys() & HEALTH.keys():
         lines = lines_of(found.diagnostics, found.alarms)
+        for number in range(1, len((found.manifest or {}).get("embodiments", ())) + 1):
+            own = {
+                name.removeprefix(f"embodiment_{number}_"): value
+                for name, value in found.diagnostics.items()
+                if name.startswith(f"embodiment_{number}_")
+            }
+            lines += [f"embodiment {number}: {line}" for line in lines_of(own, ())]
         if found.horizon is not None:
             lines.append(drift_line(found.horizon))
         return lines

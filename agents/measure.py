@@ -57,24 +57,21 @@ def measure(config: ExperimentConfig, data: Sources, run_dir: Path, progress: Pr
 
     # whether the latent, the predictor and the planner's costs are sound, and how fast imagination drifts
     health = health_of(run, recordings, generator, windows)
-    for line in health.alarms:
-        logger.warning("%s: %s", run_dir, line)
     progress.update(2, 3, measuring="pictures")
 
-    # what it looks like
-    if run.model.encoder.image is not None and run.heads is not None:
-        run.model.embody(0)
-        strips = imagine_strips(
-            run.model,
-            run.heads.picture.draw,
-            recordings.validation_episodes(NUM_STRIPS, horizon),
-            horizon=horizon,
-            sensors=tuple(key for key in run.model.config.sensors if key in run.manifest.spec.sensors),
-            picture=run.model.picture,
-            device=run.device,
-        )
-        save_strips(run_dir, strips, recordings.spec.action)
+    draw_strips(run, recordings, run_dir, horizon)
     measures: dict[str, float | str] = {"parameters": run.model.num_parameters, **health.measures}
+    told = list(health.alarms)
+    for number, world in enumerate(recordings.worlds[1:], start=1):
+        try:
+            others, lines = measures_of(run, recordings, number, generator)
+        except DataError as error:
+            logger.warning("%s: embodiment %d (%s) is not measured: %s", run_dir, number, world.robot, error)
+            continue
+        measures |= {f"embodiment_{number}_{name}": value for name, value in others.items()}
+        told += [f"embodiment {number} ({world.robot}): {line}" for line in lines]
+    for line in told:
+        logger.warning("%s: %s", run_dir, line)
     if config.measure.num_probe_frames > 0 and run.heads is not None:
         measures |= probe_of_many(run, config, recordings, windows, horizon, num_frames, progress)
     save_diagnostics(
@@ -85,10 +82,44 @@ def measure(config: ExperimentConfig, data: Sources, run_dir: Path, progress: Pr
         num_frames=num_frames,
         measures=measures,
         surprise=health.surprise,
-        alarms=health.alarms,
+        alarms=told,
     )
     progress.update(3, 3)
     return found
+
+
+def measures_of(
+    run: Run, recordings: Recordings, embodiment: int, generator: torch.Generator
+) -> tuple[dict[str, float | str], list[str]]:
+    """The numbers of a further embodiment, and what is alarming of it. DataError where it has no validation windows."""
+    windows, horizon = longest_windows(recordings, HORIZON, embodiment)
+    found: dict[str, float] = {}
+    if run.heads is not None:
+        num_frames = min(NUM_PROBED, windows.num_windows)
+        found = probe(run.model, run.heads.progress, windows, generator, num_frames, max_steps=min(2, horizon))
+    errors = {name: value for name, value in found.items() if name.startswith("position_cm") and not math.isnan(value)}
+    health = health_of(run, recordings, generator, windows, embodiment)
+    return {**health.measures, **errors}, health.alarms
+
+
+def draw_strips(run: Run, recordings: Recordings, run_dir: Path, horizon: int) -> None:
+    """Imagination beside reality, of the first embodiment that sees what the picture head draws."""
+    if run.model.encoder.image is None or run.heads is None:
+        return
+    number = next(n for n, world in enumerate(recordings.worlds) if run.model.picture in world.sensors)
+    if number > 0:
+        horizon = longest_windows(recordings, HORIZON, number)[1]
+    run.model.embody(number)
+    strips = imagine_strips(
+        run.model,
+        run.heads.picture.draw,
+        recordings.validation_episodes(NUM_STRIPS, horizon, number),
+        horizon=horizon,
+        sensors=tuple(key for key in run.model.config.sensors if key in recordings.worlds[number].sensors),
+        picture=run.model.picture,
+        device=run.device,
+    )
+    save_strips(run_dir, strips, run.model.spec.action)
 
 
 def probe_of_many(
@@ -120,16 +151,13 @@ def probe_of_many(
     return {"probe_labelled_frames": fitted.num_labelled_frames, **named}
 
 
-def longest_windows(recordings: Recordings, horizon: int) -> tuple[AnyWindows, int]:
-    """Labelled validation windows of `horizon` actions, or of the most that the episodes have, and how many that are.
-
-    Of the first embodiment, where there are several.
-    """
+def longest_windows(recordings: Recordings, horizon: int, embodiment: int = 0) -> tuple[AnyWindows, int]:
+    """Labelled validation windows of `horizon` actions, or of the most that the episodes have, and how many that are."""
     if recordings.config.val_fraction <= 0:
         raise ConfigError("data.val_fraction is 0: a model is measured on episodes that it was not trained on; raise it")
     for actions in range(horizon, 1, -1):
         try:
-            return recordings.windows(actions + 1, "val", stride=1, embodiment=0), actions
+            return recordings.windows(actions + 1, "val", stride=1, embodiment=embodiment), actions
         except DataError:
             continue  # the episodes are shorter
-    return recordings.windows(2, "val", stride=1, embodiment=0), 1
+    return recordings.windows(2, "val", stride=1, embodiment=embodiment), 1

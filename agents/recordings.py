@@ -182,13 +182,13 @@ class Recordings:
         ]
         return torch.from_numpy(np.concatenate(banks))
 
-    def validation_episodes(self, num: int, num_actions: int) -> list[Episode]:
-        """The first `num` validation episodes of the first embodiment with at least so many actions, as the model sees them."""
-        return list(islice(self._validation_episodes(num_actions), num))
+    def validation_episodes(self, num: int, num_actions: int, embodiment: int = 0) -> list[Episode]:
+        """The first `num` validation episodes of an embodiment with at least so many actions, as the model sees them."""
+        return list(islice(self._validation_episodes(num_actions, embodiment), num))
 
-    def _validation_episodes(self, num_actions: int) -> Iterator[Episode]:
+    def _validation_episodes(self, num_actions: int, embodiment: int) -> Iterator[Episode]:
         for part in self.parts:
-            if part.embodiment != 0:
+            if part.embodiment != embodiment:
                 continue
             for number, row in enumerate(part.dataset.episodes):
                 long_enough = row.length > num_actions * self.framing.frame_skip

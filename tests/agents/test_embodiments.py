@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import io
+import json
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,14 +16,19 @@ import pytest
 import torch
 
 from agents import stages, strict
-from agents.experiment import DataConfig, ExperimentConfig, MixturePart
+from agents.console import Screen
+from agents.experiment import DataConfig, EnvConfig, ExperimentConfig, MixturePart
+from agents.health import NUM_WINDOWS
+from agents.health import longest_windows as health_windows
+from agents.inspect import health_lines, show_run
 from agents.measure import measure
 from agents.players import make_agent
 from agents.record import RecordConfig, record
-from agents.recordings import open_recordings
+from agents.recordings import Recordings, open_recordings
 from agents.runs import Run, build_agent, load_run
 from tests.fakes import LineWorld
-from worldmodel.errors import ConfigError, MismatchError
+from worldmodel.diagnostics import horizon_errors
+from worldmodel.errors import ConfigError, DataError, MismatchError
 from worldmodel.progress import NoProgress
 from worldmodel.train.checkpoint import read_manifest
 
@@ -141,8 +148,41 @@ def test_a_robot_that_it_does_not_know_is_refused(run_dir: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_it_is_measured_as_the_first_robot(run_dir: Path, data: tuple[Path, Path]) -> None:
+def test_it_is_measured_as_each_of_the_robots(run_dir: Path, data: tuple[Path, Path]) -> None:
+    first = measure(config(), data, run_dir)
+    assert "position_cm_0" in first
+    values = json.loads((run_dir / "diagnostics.json").read_text())
+    measures, ours = values["measures"], {name for name in values["measures"] if not name.startswith("embodiment_")}
+    theirs = {name.removeprefix("embodiment_1_") for name in measures if name.startswith("embodiment_1_")}
+    assert {"effective_rank", "action_ratio", "error_over_copy"} <= ours & theirs and "position_cm_0" in theirs
+    assert measures["embodiment_1_effective_rank"] != measures["effective_rank"]
+    # what the model makes of that robot's own windows, all of which are looked at
+    run, windows = load_run(run_dir), health_windows(open_recordings(data, config()), 1)
+    assert run.heads is not None and windows.num_windows < NUM_WINDOWS
+    run.model.embody(1)
+    drift = horizon_errors(run.model, windows.batch(np.arange(windows.num_windows)), run.heads.progress)
+    assert measures["embodiment_1_error_over_copy"] == pytest.approx(drift.predicted[0] / drift.copied[0], rel=1e-5)
+    assert any(line.startswith("embodiment 1 (OtherWorld): ") for line in values["alarms"])
+    lines = health_lines(run_dir)
+    assert any(line.startswith("embodiment 1: std ") for line in lines)
+
+
+def test_a_robot_without_validation_episodes_is_left_out(
+    run_dir: Path, data: tuple[Path, Path], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    windows = Recordings.windows
+
+    def without(self: Recordings, *given: Any, **named: Any) -> Any:
+        if named.get("embodiment") == 1:
+            raise DataError("no episodes")
+        return windows(self, *given, **named)
+
+    monkeypatch.setattr(Recordings, "windows", without)
     assert "position_cm_0" in measure(config(), data, run_dir)
+    assert not any(
+        name.startswith("embodiment_") for name in json.loads((run_dir / "diagnostics.json").read_text())["measures"]
+    )
+    assert "embodiment 1 (OtherWorld) is not measured: no episodes" in caplog.text
 
 
 def test_one_model_without_embodiments_takes_only_what_agrees(data: tuple[Path, Path]) -> None:
@@ -256,3 +296,20 @@ def test_robots_with_different_sensors_share_a_model(data: tuple[Path, Path], tm
         agent = build_agent(run, run.experiment().planner, run.experiment().cost, env)
         assert run.model.embodiment == number
         assert env.action_space.contains(first_action(agent, env))
+
+
+def test_a_first_robot_that_sees_nothing_is_measured_without_pictures(data: tuple[Path, Path], tmp_path: Path) -> None:
+    settings = RecordConfig(num_episodes=24, seed=7, workers=1, aimed=0.0, random=1.0, expert=0.0)
+    record(Feeling, settings, tmp_path / "feeling")
+    sources, experiment = (tmp_path / "feeling", data[0]), config(encoder={"sensor_dropout": 0.3})
+    stages.fit_model(experiment, sources, tmp_path / "run", resume=False, progress=NoProgress())
+    stages.fit_heads_of(experiment, sources, tmp_path / "run", progress=NoProgress())
+    assert "position_cm_0" in measure(experiment, sources, tmp_path / "run")
+    # the world of each robot is compared with its environment, by the sensors that it has
+    asked: list[str] = []
+
+    def make(config: EnvConfig, **_: Any) -> gymnasium.Env:
+        asked.append(config.id)
+        return (Feeling(), LineWorld(3, 6))[len(asked) - 1]
+
+    assert show_run(tmp_path / "run", make, Screen(io.StringIO())) == [] and len(asked) == 2
