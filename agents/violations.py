@@ -67,11 +67,14 @@ def make_pairs(env: gymnasium.Env, num: int, rng: np.random.Generator, kinds: tu
 def expectation(run: Run, env: gymnasium.Env, num: int, rng: np.random.Generator) -> dict[str, ExpectationReport]:
     """Kind -> how well the surprise of a measured run tells its violations, on `num` pairs each from an environment.
 
-    Raises ConfigError for a model of blocks of actions, CheckpointError for a run without a scale of surprise.
+    Raises ConfigError for a model of blocks of actions, or the environment of a further embodiment, which surprise was not
+    calibrated on; CheckpointError for a run without a scale of surprise.
     """
     if run.manifest.action_block != 1:
         raise ConfigError(f"{run.directory} takes {run.manifest.action_block} actions as one; pairs are of one action each")
-    run.model.embody(require_fit(run, env))
+    if number := require_fit(run, env):
+        raise ConfigError(f"{run.directory} was measured for surprise as embodiment 0, and this environment is of {number}")
+    run.model.embody(0)
     pairs = [
         replace(pair, before=run.prepare(pair.before), natural=run.prepare(pair.natural), violated=run.prepare(pair.violated))
         for pair in make_pairs(env, num, rng)

@@ -104,6 +104,12 @@ def test_violations_are_scored_against_the_runs_own_scale(run_dir: Path, monkeyp
     assert torch.is_grad_enabled()
 
 
+def test_another_robot_than_the_one_that_was_calibrated_is_refused(run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agents.violations.require_fit", lambda run, env: 1)
+    with pytest.raises(ConfigError, match="measured for surprise as embodiment 0, and this environment is of 1"):
+        expectation(load_run(run_dir), LineWorld(3, ACTIONS), 1, np.random.default_rng(0))
+
+
 def test_a_model_of_blocks_is_refused(tmp_path: Path, data: Path) -> None:
     experiment = config(image_size=4)
     stages.fit_model(experiment, data, tmp_path / "run", resume=False, progress=NoProgress())
