@@ -28,8 +28,11 @@ Prepare = Callable[[Mapping[str, np.ndarray]], Mapping[str, np.ndarray]]
 
 
 def has_episode_goals(env: gymnasium.Env) -> bool:
-    """Whether a world has a goal of its own in each episode, which it is asked for by `goal_observation()`."""
-    return hasattr(env.unwrapped, "goal_observation")
+    """Whether a world has a goal of its own in each episode, which it is asked for by `goal_observation()`.
+
+    One that can show the goal of an episode, and says by `own_goals` that it is that of any other, has none.
+    """
+    return hasattr(env.unwrapped, "goal_observation") and bool(getattr(env.unwrapped, "own_goals", True))
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any, cast
 import gymnasium as gym
 import mujoco
 import numpy as np
-from gymnasium.error import InvalidAction
+from gymnasium.error import InvalidAction, ResetNeeded
 from gymnasium.spaces import Box
 
 from envs.controls import CONTROLS
@@ -24,6 +24,7 @@ from envs.rendering import FilmCamera
 from envs.robots import make_robot
 from envs.sensors import Sensors, SensorsConfig, Vector
 from envs.setup import Setup
+from envs.showing import goal_of
 from envs.tasks.base import Status, Verdict
 from envs.variations import Variations, VariationsConfig
 from envs.world import World
@@ -102,6 +103,8 @@ class TabletopEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
         self.metadata = type(self).metadata | {"render_fps": 1 if self.control.is_skill else 10}
         self._still = self.control.still()
         self.steps = 0
+        self._begun: tuple[Mapping[str, Any], Mapping[str, Any]] | None = None
+        """The state of the generator and the options with which the episode was reset."""
 
     # ---- Gymnasium ----
 
@@ -122,6 +125,7 @@ class TabletopEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
             self.task.asking.words = options.get("instruction")
         elif "instruction" in options:
             raise ValueError("this task asks for the same in every episode: leave out the reset option instruction")
+        self._begun = rng.bit_generator.state, options
         self.variations.begin(self.model, rng, options.get("variation_seed"))
         draw = self.task.goal if options.get("goal") else self.task.start
         layout = draw(int(rng.integers(self.object_range[0], self.object_range[1] + 1)), rng)
@@ -213,6 +217,20 @@ class TabletopEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
         """
         with edited(self.world, slot, pose, rgb, present):
             return self.observe()
+
+    def goal_observation(self) -> dict[str, np.ndarray]:
+        """The observation when this episode's task is done: its own objects, colours and mark; the world stays as it is.
+
+        ResetNeeded before the first episode.
+        """
+        if self._begun is None:
+            raise ResetNeeded("an episode's goal can be shown when it has begun: call reset first")
+        return goal_of(self, self._begun)
+
+    @property
+    def own_goals(self) -> bool:
+        """Whether an episode's goal looks other than another's; if not, a plan may lead to the goal of any."""
+        return self.task.own_goals
 
     @property
     def instruction(self) -> str:

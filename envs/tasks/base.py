@@ -85,6 +85,11 @@ class Task(ABC):
     alter: Callable[[list[TableObject]], list[TableObject]] | None = None
     """Makes the drawn objects what this episode's variations have them be."""
 
+    @property
+    def own_goals(self) -> bool:
+        """Whether what is to be done looks different in each episode, so that a picture of another's goal would mislead."""
+        return True
+
     @abstractmethod
     def start(self, num_objects: int, rng: np.random.Generator) -> Layout:
         """Draw an episode: its objects, where they stand, and what is asked of them."""

@@ -46,6 +46,11 @@ class TableClear(Task):
     def __init__(self) -> None:
         self.asking = Asking("bin", self.instruction)
 
+    @property
+    def own_goals(self) -> bool:
+        """See `Task.own_goals`: an empty table is one, whatever stood there, unless something is to stay."""
+        return self.asking.instructions != "all"
+
     def start(self, num_objects: int, rng: np.random.Generator) -> Layout:
         """See `Task.start`."""
         objects = self._draw(num_objects, rng)

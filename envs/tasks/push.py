@@ -82,9 +82,8 @@ class TablePush(MarkedTask):
             layout.poses[[thing.slot for thing in layout.objects].index(self.target), 3] = self.yaw
         return layout
 
-    def begin(self, world: World) -> None:
-        """See `Task.begin`."""
-        super().begin(world)
+    def furnish(self, world: World) -> None:
+        """See `Task.furnish`: the mark's shape."""
         show_footprint(world.model, world.data, np.append(self.mark, self.yaw), sides_of(self.thing(world)), self.fold)
 
     def turn(self, world: World) -> float:

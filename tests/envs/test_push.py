@@ -138,7 +138,7 @@ def test_the_picture_shows_which_way_the_mark_points(env: TabletopEnv, fold: int
     pictures = []
     for yaw in (0.0, np.pi / 4, np.pi / 2, np.pi):
         task.yaw = yaw
-        task.begin(env.world)
+        task.furnish(env.world)
         mujoco.mj_forward(model, env.data)
         pictures.append(env.observe()["pixels"].astype(int))
     differs = [bool(np.abs(picture - pictures[0]).max() > 60) for picture in pictures]
