@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
@@ -74,6 +75,53 @@ def test_it_learns_and_says_so(tmp_path):
     names = ("loss", "pred", "spread", "lr", "grad_norm", "samples_per_s", "data_wait_share")
     assert {f"train/{name}" for name in names} <= rows[0].keys()
     assert 0 <= rows[0]["train/data_wait_share"] <= 1
+
+
+class Followed(torch.nn.Module):
+    """The objective, and the updates after which it was told to follow the weights, with one of them as it was then."""
+
+    def __init__(self):
+        super().__init__()
+        self.told = []
+
+    def forward(self, *arguments):
+        return objective(*arguments)
+
+    def after_update(self, model, step, num_steps):
+        self.told.append((step, num_steps, model.predictor[0].bias[0].item()))
+
+
+def test_training_is_a_plain_loop(tmp_path):
+    """Written a second time with torch's own schedule: clipping that bites, decay of matrices, one look at each batch."""
+    config = dataclasses.replace(CONFIG, num_steps=8, learning_rate=0.05, weight_decay=0.3, betas=(0.7, 0.9), clip_norm=0.1)
+    followed, model, windows = Followed(), FakeModel(), FakeWindows()
+    trainer = make_trainer(tmp_path, config, objective=followed)
+    trainer.fit()
+
+    matrices, others = ([p for p in model.parameters() if (p.ndim > 1) == whole] for whole in (True, False))
+    groups = [{"params": matrices, "weight_decay": 0.3}, {"params": others, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, lr=1.0, betas=(0.7, 0.9))
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.05, 8, pct_start=config.warmup_fraction, cycle_momentum=False)
+    order = np.concatenate([np.random.default_rng([config.seed, epoch]).permutation(30) for epoch in range(2)])
+    generator, told, clipped = torch.Generator().manual_seed(config.seed), [], 0
+    with torch.random.fork_rng():
+        torch.manual_seed(config.seed)
+        for step in range(8):
+            loss, _ = objective(model, windows.batch(order[4 * step : 4 * step + 4]), generator)
+            gradient = torch.autograd.grad(loss, list(model.parameters()))
+            norm = torch.cat([g.flatten() for g in gradient]).norm()
+            clipped += bool(norm > 0.1)
+            for parameter, grad in zip(model.parameters(), gradient, strict=True):
+                parameter.grad = grad * min(1.0, 0.1 / float(norm))
+            optimizer.step()
+            schedule.step() if step < 7 else None
+            told.append((step + 1, 8, model.predictor[0].bias[0].item()))
+    assert clipped > 4
+    for name, value in model.state_dict().items():
+        if name not in ("encoder.bias", "norm.running_mean"):  # a bias before a normalisation learns from rounding alone
+            torch.testing.assert_close(trainer.model.state_dict()[name], value, rtol=1e-4, atol=1e-5, msg=name)
+    for ours, theirs in zip(followed.told, told, strict=True):
+        assert ours == (*theirs[:2], pytest.approx(theirs[2], abs=1e-5))
 
 
 def test_one_seed_is_one_run_and_another_is_another(tmp_path, straight):
