@@ -312,6 +312,21 @@ def test_the_predictor_takes_every_layout(kind: str, output: Any, modulation: An
     assert silent == unused
 
 
+def test_the_first_camera_is_told_where_the_action_is_and_comes_first() -> None:
+    """Whatever the order of the sensors: the calibration is the camera's, and depth hears of the action as of numbers."""
+    torch.manual_seed(0)
+    config = JEPAConfig(
+        encoder=dataclasses.replace(SMALL, kind="vit"),
+        predictor=PredictorConfig(width=16, depth=1, num_heads=2, action_width=8, cond_dim=8, merge=1),
+        sensors=("depth", "pixels", "wrist"),
+    )
+    model = JEPA(config, world())
+    assert model.encoder.cameras == ("pixels", "wrist", "depth") and model.encoder.image == "pixels"
+    told = model.predictor._told(2 * torch.rand(1, 1, 4) - 1)[0, 0].unflatten(0, (3, 16))
+    differs = (told - told[:, :1]).abs().amax((1, 2)) > 1e-6
+    assert differs.tolist() == [True, False, False]
+
+
 def test_an_action_relative_to_no_place_is_refused() -> None:
     config = JEPAConfig(
         encoder=dataclasses.replace(SMALL, output="vector"), predictor=PredictorConfig(action="relative"), sensors=("pixels",)
