@@ -100,7 +100,8 @@ class TabletopEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
         unit = np.ones(len(self.control.names), np.float32)
         self.action_space = Box(-unit, unit, dtype=np.float32)
         self.observation_space = self.sensors.space  # pyright: ignore[reportAttributeAccessIssue]
-        self.metadata = type(self).metadata | {"render_fps": 1 if self.control.is_skill else 10}
+        skill = self.control.is_skill
+        self.metadata = type(self).metadata | {"render_fps": 1 if skill else 10, "even_steps": not skill}
         self._still = self.control.still()
         self.steps = 0
         self._begun: tuple[Mapping[str, Any], Mapping[str, Any]] | None = None

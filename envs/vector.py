@@ -20,8 +20,9 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from gymnasium.wrappers import TimeLimit
 
+from envs.vector_infos import Columns, gather, spread
 from envs.vector_pool import Pool, WorkerLost
-from envs.vector_worker import Share, array_over, shared_memory
+from envs.vector_worker import Share, array_over, shared_memory, together
 
 Observations = dict[str, np.ndarray]
 Info = dict[str, Any]
@@ -62,9 +63,10 @@ class PooledVectorEnv(VectorEnv[Observations, np.ndarray, np.ndarray]):
         max_episode_steps: int | None = None,
         **env_kwargs: Any,
     ) -> None:
-        """Start the processes: `num_workers`, or two for each core that this process may use.
+        """Start the processes: `num_workers`, or two for each core that this process may use; one where steps are even.
 
-        Two, because sweeps differ in length: with one, a core idles for a tenth of the time until the slower half is done.
+        Two, because sweeps differ in length: with one, a core idles for a tenth of the time until the slower half is done. An
+        environment whose metadata say "even_steps" gains nothing from a second one.
         A worker that needs longer than `patience` [s] for a step is ended and replaced. `env_kwargs` go to `env_class`.
         ValueError names a wrong argument.
         """
@@ -90,7 +92,8 @@ class PooledVectorEnv(VectorEnv[Observations, np.ndarray, np.ndarray]):
         self._over = np.ones(num_envs, np.bool_)  # until the first reset
         self._ready = False
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        parts = np.array_split(np.arange(num_envs), min(num_workers or 2 * cores, num_envs))
+        workers = num_workers or (cores if self.metadata.get("even_steps") else 2 * cores)
+        parts = np.array_split(np.arange(num_envs), min(workers, num_envs))
         self._parts = [slice(int(part[0]), int(part[-1]) + 1) for part in parts]
         memory = shared_memory(space, num_envs)
         self._views = {key: array_over(memory[key], box, num_envs) for key, box in space.items()}
@@ -109,13 +112,10 @@ class PooledVectorEnv(VectorEnv[Observations, np.ndarray, np.ndarray]):
         if not self._ready and not mask.all():
             raise ResetNeeded("reset all simulations once before resetting some of them")
         asked = {w: (seeds[p], options or None, mask[p].tolist()) for w, p in enumerate(self._parts) if mask[p].any()}
-        infos: Info = {}
-        for worker, results in self._insist("reset", asked).items():
-            for i, info in enumerate(results, start=self._parts[worker].start):
-                if info is not None:
-                    infos = self._add_info(infos, info, i)
+        told = self._insist("reset", asked)
         self._over[mask], self._ready = False, True
-        return self._observations(), infos
+        columns = [(self._parts[w], gather([info or {} for info in infos])) for w, infos in told.items()]
+        return self._observations(), spread(columns, self.num_envs)
 
     def step(self, actions: np.ndarray) -> tuple[Observations, np.ndarray, np.ndarray, np.ndarray, Info]:
         """Step every simulation; one whose episode is over is reset instead in mode NEXT_STEP, whatever its action."""
@@ -130,15 +130,15 @@ class PooledVectorEnv(VectorEnv[Observations, np.ndarray, np.ndarray]):
             raise ResetNeeded(f"the episodes of simulations {over} are over; reset them with options={{'reset_mask': ...}}")
         rewards = np.zeros(self.num_envs)
         terminated, truncated = np.zeros((2, self.num_envs), np.bool_)
-        infos: Info = {}
-        for worker, results in self._pool.ask("step", {w: (actions[p],) for w, p in enumerate(self._parts)}).items():
+        shares: list[tuple[slice, Columns]] = []
+        for worker, played in self._pool.ask("play", {w: (actions[p],) for w, p in enumerate(self._parts)}).items():
             part = self._parts[worker]
-            if isinstance(results, WorkerLost):
-                results = self._adopt(worker, results)
-            for i, (reward, terminated[i], truncated[i], info) in enumerate(results, start=part.start):
-                rewards[i] = reward
-                self.num_failures[i] += "failure" in info
-                infos = self._add_info(infos, info, i)
+            if isinstance(played, WorkerLost):
+                played = together(self._adopt(worker, played))
+            rewards[part], terminated[part], truncated[part], columns = played
+            shares.append((part, columns))
+        infos = spread(shares, self.num_envs)
+        self.num_failures += infos.get("_failure", 0)
         self._over = terminated | truncated
         return self._observations(), rewards, terminated, truncated, infos
 

@@ -20,6 +20,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 
 from envs.faults import fault_of
+from envs.vector_infos import Columns, gather
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +28,8 @@ MakeEnv = Callable[[], gym.Env[Any, Any]]
 Info = dict[str, Any]
 Stepped = tuple[float, bool, bool, Info]
 """Reward, terminated, truncated, info; the observation lies in shared memory."""
+Played = tuple[tuple[float, ...], tuple[bool, ...], tuple[bool, ...], Columns]
+"""The same of several simulations."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,10 @@ class Simulations:
     def step(self, actions: np.ndarray) -> list[Stepped]:
         """Step every simulation, or reset it, as the autoreset mode has it."""
         return [self._step(i, action) for i, action in enumerate(actions)]
+
+    def play(self, actions: np.ndarray) -> Played:
+        """`step`, in one piece."""
+        return together(self.step(actions))
 
     def adopt(self, seeds: Sequence[int]) -> list[Info]:
         """Take over from a worker that is gone: fresh episodes, which only SAME_STEP shows at once."""
@@ -164,6 +171,12 @@ class Simulations:
     def _show(self, i: int, observation: dict[str, np.ndarray]) -> None:
         for key, view in self.views.items():
             view[i] = observation[key]
+
+
+def together(stepped: Sequence[Stepped]) -> Played:
+    """What several simulations' steps came to, in one piece."""
+    rewards, terminated, truncated, infos = zip(*stepped, strict=True)
+    return rewards, terminated, truncated, gather(infos)
 
 
 def serve(pipe: Connection, share: Share) -> None:
