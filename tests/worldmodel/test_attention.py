@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -140,6 +142,12 @@ def test_a_cpu_goes_frame_by_frame_where_windows_are_long() -> None:
     assert attention._choose(long, TokenMask(torch.ones(1, attention.FRAMES_FROM, dtype=torch.bool))) == "sdpa"
     with pytest.raises(ValueError, match="FrameMask"):
         attend(short, short, short, TokenMask(torch.ones(1, 12, dtype=torch.bool)), "frames")
+
+
+@pytest.mark.parametrize(("width", "engine"), [(8, "sdpa"), (14, "sdpa"), (16, "flex"), (24, "flex")])
+def test_cuda_has_kernels_for_heads_that_are_wide_enough(width: int, engine: Engine) -> None:
+    q: Any = SimpleNamespace(is_cuda=True, device=torch.device("cuda"), shape=(2, 2, 12, width))
+    assert attention._choose(q, FrameMask(4, 3)) == engine
 
 
 def test_odd_head_width_is_refused() -> None:

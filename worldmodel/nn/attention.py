@@ -4,7 +4,7 @@
     frames  the same a frame at a time, with only the keys that the frame sees: no work on what a FrameMask hides
     flex    FlexAttention with a BlockMask, compiled by torch.compile on CUDA (Dong et al. 2024, arXiv:2412.05496)
 
-`auto` takes flex on CUDA wherever frames are masked. On a CPU, FlexAttention (torch 2.13) has no backward pass, and its
+`auto` takes flex on CUDA wherever frames are masked and heads are wide enough. On a CPU, FlexAttention (torch 2.13) has no backward pass, and its
 compiled forward pass lost to `frames` at every size measured (benchmarks/attention.py): there `auto` is `frames` for long
 windows and `sdpa` for short ones, in training and outside. Uncompiled, flex runs on a CPU for tests only.
 """
@@ -28,6 +28,8 @@ Past = tuple[Tensor, Tensor]
 
 FRAMES_FROM = 128
 """Tokens in a window from which a CPU goes frame by frame; below, the calls cost as much as the hidden work (measured)."""
+FLEX_FROM = 16
+"""Width of a head from which FlexAttention has kernels; it refuses narrower ones (torch 2.13)."""
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, mask: Mask | None = None, engine: Engine = "auto") -> Tensor:
@@ -59,7 +61,7 @@ def _choose(q: Tensor, mask: Mask | None) -> Engine:
     if not isinstance(mask, FrameMask):  # a new BlockMask for each batch would cost more than it saves
         return "sdpa"
     if q.is_cuda:
-        return "flex"
+        return "flex" if q.shape[-1] >= FLEX_FROM else "sdpa"
     return "frames" if q.device.type == "cpu" and q.shape[2] >= FRAMES_FROM else "sdpa"
 
 
