@@ -152,5 +152,5 @@ class JEPA(nn.Module):
 
     @property
     def num_parameters(self) -> int:
-        """Number of trainable numbers."""
+        """Number of weights, those of frozen parts included."""
         return sum(p.numel() for p in self.parameters())
