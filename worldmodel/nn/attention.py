@@ -4,9 +4,9 @@
     frames  the same a frame at a time, with only the keys that the frame sees: no work on what a FrameMask hides
     flex    FlexAttention with a BlockMask, compiled by torch.compile on CUDA (Dong et al. 2024, arXiv:2412.05496)
 
-`auto` takes flex on CUDA wherever frames are masked and heads are wide enough. On a CPU, FlexAttention (torch 2.13) has no backward pass, and its
-compiled forward pass lost to `frames` at every size measured (benchmarks/attention.py): there `auto` is `frames` for long
-windows and `sdpa` for short ones, in training and outside. Uncompiled, flex runs on a CPU for tests only.
+`auto` takes flex on CUDA wherever frames are masked and heads are wide enough. On a CPU, FlexAttention (torch 2.13) has no
+backward pass, and its compiled forward pass lost to `frames` at every size measured (benchmarks/attention.py): there `auto`
+is `frames` for long windows and `sdpa` for short ones, in training and outside. Uncompiled, flex runs on a CPU for tests only.
 """
 
 from __future__ import annotations
