@@ -5,6 +5,7 @@ worldmodel inspect DATA|RUN
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -132,7 +133,8 @@ def drift_line(curve: HorizonCurve) -> str:
     """Error over the horizon in one line: the first action ahead and the last, beside the copy of the present."""
     told = []
     for ahead in sorted({1, len(curve.predicted)}):
-        cm = f", {curve.predicted_cm[ahead - 1]:.1f} cm (copy {curve.copied_cm[ahead - 1]:.1f})" if curve.predicted_cm else ""
+        known = curve.predicted_cm and not math.isnan(curve.predicted_cm[ahead - 1])  # else no object is left so far ahead
+        cm = f", {curve.predicted_cm[ahead - 1]:.1f} cm (copy {curve.copied_cm[ahead - 1]:.1f})" if known else ""
         told.append(f"{ahead} ahead {curve.predicted[ahead - 1]:.2f} (copy {curve.copied[ahead - 1]:.2f}){cm}")
     return f"error {'; '.join(told)}; {curve.num_windows} windows"
 

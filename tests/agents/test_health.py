@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ import torch
 
 from agents import stages
 from agents.health import NUM_WINDOWS, load_surprise, longest_windows
-from agents.inspect import health_lines
+from agents.inspect import drift_line, health_lines
 from agents.measure import measure
 from agents.recordings import open_recordings
+from agents.report.types import HorizonCurve
 from agents.runs import load_run
 from agents.violations import expectation
 from tests.agents.test_recordings import ACTIONS, config, line_data
@@ -60,6 +62,11 @@ def test_everything_is_in_the_folder(run_dir: Path, data: Path) -> None:
     assert health_lines(run_dir)[0].startswith("ALARM ")
     scale = load_surprise(run_dir)
     assert 1 <= len(scale.mean) <= 4 and scale.num_windows > 1
+
+
+def test_an_error_that_is_not_known_is_not_told() -> None:
+    curve = HorizonCurve((0.1, 0.2), (0.3, 0.4), 8, (1.0, math.nan), (2.0, math.nan), (0.5, math.nan))
+    assert drift_line(curve) == "error 1 ahead 0.10 (copy 0.30), 1.0 cm (copy 2.0); 2 ahead 0.20 (copy 0.40); 8 windows"
 
 
 class EditableLines(LineWorld):
