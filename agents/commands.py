@@ -24,7 +24,7 @@ from agents.report.write import write_report
 from agents.runs import build_agent, load_run
 from agents.sweep import command as sweep
 from worldmodel.errors import ConfigError
-from worldmodel.train.checkpoint import read_manifest
+from worldmodel.train.checkpoint import MANIFEST, read_manifest
 from worldmodel.train.device import resolve_device
 from worldmodel.train.launch import joined
 from worldmodel.train.ranks import Ranks
@@ -90,6 +90,8 @@ def train(command: arguments.Train, screen: Screen) -> int:
     """Train the model and fit its heads."""
     config = load_experiment(command.config, command.overrides)
     run_dir = command.out or Path("runs") / command.config.stem
+    if not has_state(run_dir) and (run_dir / MANIFEST).exists():
+        raise ConfigError(f"{run_dir} holds a trained model, and no training state to resume; choose another folder")
     if command.resume and not has_state(run_dir):
         raise ConfigError(f"{run_dir} holds no training state to resume; leave --resume out to begin")
     try:
@@ -159,6 +161,7 @@ def play(command: arguments.Play, make_env: MakeEnv, screen: Screen) -> int:
     """Act through one episode and film it; the exit code is 0 whether or not the table was cleared."""
     trained = load_run(command.run, resolve_device("auto"))
     config = trained.experiment(command.overrides)
+    _require_one_answer(config, trained.experiment(), command.overrides)
     video = command.video or command.run / "videos" / f"play-{command.seed}.mp4"
 
     returns: list[float] = []
@@ -169,7 +172,7 @@ def play(command: arguments.Play, make_env: MakeEnv, screen: Screen) -> int:
             return
         screen.say(f"sweep {count}: {info['num_cleared']} of {info['num_objects']} in the bin, {info['num_dropped']} dropped")
 
-    env = make_env(config.env, **FILM_KWARGS)
+    env = make_env(config.env, **FILM_KWARGS, **config.evaluate.env_overrides())
     try:
         played = film(env, build_agent(trained, config.planner, config.cost, env), command.seed, video, tell)
     finally:

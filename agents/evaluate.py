@@ -18,6 +18,7 @@ from agents.journal import Journal
 from agents.protocol import EvaluationProtocol, evaluation_seeds, require_held_out, versions
 from agents.scores import CEILING, FLOOR, AgentScore, EpisodeResult, Evaluation, this_machine
 from agents.worldspec import spec_of
+from worldmodel.checks import require_at_least
 from worldmodel.errors import ConfigError, MismatchError
 from worldmodel.progress import NoProgress, Progress
 
@@ -47,8 +48,7 @@ class EvalConfig:
 
     def __post_init__(self) -> None:
         """Raise ConfigError for an evaluation that says nothing."""
-        if self.num_episodes < 1 or (self.budget is not None and self.budget < 1):
-            raise ConfigError("num_episodes and budget must be at least 1")
+        require_at_least(self, 1, "num_episodes", *(() if self.budget is None else ("budget",)))
 
     @property
     def players(self) -> tuple[str, ...]:

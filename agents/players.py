@@ -25,12 +25,12 @@ def make_agent(name: str, run: Run, config: ExperimentConfig, env: gymnasium.Env
     does not fit, or a sensor that the model cannot do without.
     """
     told, *without = name.split("~")
-    kind, _, cost = told.partition(":")
+    kind, colon, cost = told.partition(":")
     if name == "random":
         return RandomAgent(run.worlds[require_fit(run, env)].action)
     if name == "expert":
         return ExpertAgent()
-    if kind != "worldmodel" or (cost and cost not in COSTS):
+    if kind != "worldmodel" or (colon and cost not in COSTS):
         names = ("random", "expert", "worldmodel", *(f"worldmodel:{c}" for c in COSTS))
         raise ConfigError(unknown_name("agent", name, names))
     chosen = dataclasses.replace(config.cost, name=cost) if cost else config.cost

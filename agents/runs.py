@@ -107,7 +107,8 @@ class Run:
     def experiment(self, overrides: tuple[str, ...] = ()) -> ExperimentConfig:
         """The settings that an agent is built from, as the run was started with them, `key=value` overrides on top."""
         values = {name: self.manifest.experiment[name] for name in AGENT_SECTIONS if name in self.manifest.experiment}
-        wrong = [text for text in overrides if text.partition("=")[0].split(".")[0] not in AGENT_SECTIONS]
+        sections = {field.name for field in dataclasses.fields(ExperimentConfig)} - {*AGENT_SECTIONS}
+        wrong = [text for text in overrides if text.partition("=")[0].split(".")[0] in sections]
         if wrong:
             raise ConfigError(f"command line: {wrong[0]!r} cannot be changed after training; only {', '.join(AGENT_SECTIONS)}")
         return strict.build(ExperimentConfig, values, overrides, source=f"{self.directory / 'manifest.json'}: experiment")

@@ -157,6 +157,46 @@ def test_play_films_an_episode(folders: tuple[Path, Path], tmp_path: Path, capsy
     assert "sweep 1: " in out and f"video: {video}" in out
 
 
+def test_play_takes_the_evaluations_settings(
+    folders: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["play", "--run", str(folders[1]), "--video", str(tmp_path / "out.mp4"), "evaluate.num_objects=1"]
+    assert cli.main([*words, "evaluate.budget=1"]) == 0
+    out = capsys.readouterr().out
+    assert " of 1 in the bin" in out and "in 1 sweeps" in out
+    assert cli.main([*words, "env.kwargs.num_objects=2"]) == 2
+    assert "would do nothing" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("--agents worldmodel:", "unknown agent 'worldmodel:'; available: "),
+        ("--episodes 0", "num_episodes is 0; expected at least 1"),
+        ("evaluate.budget=0", "evaluate: budget is 0; expected at least 1"),
+        ("planer.name=cem", "unknown key 'planer'; did you mean 'planner'?"),
+        ("planner.nmae=cem", "unknown key 'planner.nmae'; did you mean 'planner.name'?"),
+    ],
+)
+def test_a_slip_in_an_evaluation_is_told(
+    folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str], given: str, told: str
+) -> None:
+    assert cli.main(["evaluate", "--run", str(folders[1]), *given.split()]) == 2
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1 and told in message
+
+
+def test_a_model_that_is_there_is_not_overwritten(
+    folders: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = shutil.copytree(folders[1], tmp_path / "run", ignore=shutil.ignore_patterns("training"))  # as one is passed on
+    before = (run / "model.safetensors").read_bytes()
+    assert cli.main(["train", "--config", TINY, "--data", str(folders[0]), "--out", str(run), "train.seed=5"]) == 2
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1 and f"{run} holds a trained model" in message and "choose another folder" in message
+    assert (run / "model.safetensors").read_bytes() == before
+
+
 def test_report_and_inspect(folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
     data, run = folders
     assert cli.main(["report", "--run", str(run)]) == 0
