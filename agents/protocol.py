@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from worldmodel.errors import ConfigError, MismatchError
-from worldmodel.train.manifest import package_versions
+from worldmodel.train.provenance import package_versions
 
 NUM_EVALUATION_SEEDS = 1_000_000
 """Environment seeds 0 <= seed < this are for evaluation."""

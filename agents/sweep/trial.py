@@ -30,7 +30,7 @@ from worldmodel.train.checkpoint import read_manifest
 from worldmodel.train.device import resolve_device
 from worldmodel.train.files import dump_json, write_atomic
 from worldmodel.train.logging import read_metrics
-from worldmodel.train.manifest import code_commit
+from worldmodel.train.provenance import code_commit
 
 RESULT, TIMES, SETTINGS = "result.json", "cpu_seconds.json", "config.yaml"
 """Files of a trial's folder, besides those of a run."""

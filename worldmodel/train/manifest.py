@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-import worldmodel
 from worldmodel.errors import CheckpointError
 from worldmodel.framing import Framing
 from worldmodel.normalisation import MeanStd
+from worldmodel.train.provenance import code_commit, package_versions
 from worldmodel.types import WorldSpec
 
 SCHEMA_VERSION = 3
@@ -26,9 +23,6 @@ SINCE_2: dict[str, Any] = {"frame_skip": 1, "action_block": 1, "image_size": Non
 """What the keys that came with version 2 were, unsaid, in version 1."""
 SINCE_3: dict[str, Any] = {"embodiments": []}
 """What came with version 3."""
-
-PACKAGES = ("worldmodel", "torch", "numpy", "mujoco", "gymnasium")
-"""Distributions whose versions are noted, read from their metadata and never imported."""
 
 
 @dataclass(frozen=True)
@@ -176,36 +170,6 @@ def seed_ranges(seeds: Iterable[int]) -> tuple[tuple[int, int], ...]:
         else:
             ranges.append((seed, seed))
     return tuple(ranges)
-
-
-def code_commit() -> str:
-    """Revision of this code, with "-dirty" after it when files differ; the version outside a checkout. Never fails."""
-    package = Path(worldmodel.__file__).resolve().parent
-    try:
-        top = Path(_git(package, "rev-parse", "--show-toplevel"))
-        if package.parent == top:  # an installed package may lie inside somebody else's checkout
-            changed = _git(package, "status", "--porcelain", "--untracked-files=no")
-            return _git(package, "rev-parse", "HEAD") + ("-dirty" if changed else "")
-    except (OSError, subprocess.SubprocessError):
-        pass  # no git here, or no checkout: the version says it
-    return package_versions().get("worldmodel", "unknown")
-
-
-def package_versions() -> dict[str, str]:
-    """Versions of the distributions that shape the numbers, of those that are installed."""
-    versions = {}
-    for name in PACKAGES:
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return versions
-
-
-def _git(directory: Path, *arguments: str) -> str:
-    """What git says, in `directory`; seconds of patience, no more."""
-    command = ["git", "-C", str(directory), *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=10).stdout.strip()
 
 
 def _first_unknown(got: Any, known: Any, path: str = "") -> str | None:

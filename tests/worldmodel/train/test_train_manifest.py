@@ -8,7 +8,8 @@ import pytest
 from train_fakes import a_manifest
 
 from worldmodel.errors import CheckpointError
-from worldmodel.train.manifest import Manifest, code_commit, package_versions, seed_ranges
+from worldmodel.train.manifest import Manifest, seed_ranges
+from worldmodel.train.provenance import code_commit, package_versions
 
 
 def test_json_and_back_is_equal():
