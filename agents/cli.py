@@ -65,10 +65,17 @@ def run(command: arguments.Command) -> int:
     if isinstance(command, arguments.Doctor):
         from agents import doctor
 
-        return doctor.show(doctor.examine(), screen)
+        return doctor.show(doctor.examine(doctor.CHECKS | {"robots": _robots}), screen)
     from agents import commands
 
     return commands.run(command, make_env, screen)
+
+
+def _robots() -> str:
+    """Robots that can be asked for here: an answer of the doctor's."""
+    from envs.robots import available
+
+    return available()
 
 
 def make_env(config: EnvConfig, **overrides: Any) -> gymnasium.Env:
@@ -84,7 +91,8 @@ def make_env(config: EnvConfig, **overrides: Any) -> gymnasium.Env:
     import envs
 
     kwargs = {**config.kwargs, **overrides}
-    if envs.counts_steps(config.id) and "max_sweeps" in kwargs:
+    named = "max_steps" in config.kwargs and "max_sweeps" in overrides
+    if "max_sweeps" in kwargs and (envs.counts_steps(config.id) or named):
         kwargs["max_steps"] = kwargs.pop("max_sweeps")  # an evaluation's budget, by the name that it has there
     try:
         return envs.make(config.id, **kwargs)

@@ -26,6 +26,13 @@ def require_robot(name: str) -> None:
         require_known("robot", name, [*ROBOTS, *files.present()])
 
 
+def available() -> str:
+    """Names of the robots that can be made on this machine, and what to do for more, in one line."""
+    found = files.present()
+    more = "" if any(name.startswith("menagerie:") for name in found) else "; no MuJoCo Menagerie: set MUJOCO_MENAGERIE_PATH"
+    return ", ".join([*ROBOTS, *found]) + more
+
+
 def make_robot(name: str, tool: Tool | None = None) -> Robot:
     """The robot of a name, with its tool or with a paddle. ValueError in one line where that cannot be."""
     require_robot(name)

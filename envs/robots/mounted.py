@@ -14,7 +14,7 @@ import numpy as np
 from envs.arm import DARK, Arm
 from envs.robots import mjcf, placing, published
 from envs.robots.reach import Reach, reach_of
-from envs.robots.waiting import choose, poses_to_wait
+from envs.robots.waiting import choose, cloud, poses_to_wait
 from envs.scene import FLOOR_Z
 from envs.tools import Paddle, Tool, add_servo
 
@@ -25,8 +25,6 @@ STIFFNESS, DAMPING = 4000.0, 0.1
 """Of a servo: [1/s^2] by the inertia that it moves, and damping as a share of that [s]. Those of `Arm` are about the same."""
 MIN_COVERED = 0.8
 """Least share of the workspace that an arm must reach."""
-POINTS_PER_LOOK = 300
-"""Vertices of a mesh by which is judged whether it is in the picture."""
 
 
 class MountedArm:
@@ -156,13 +154,13 @@ class MountedArm:
         around_tool = np.array(
             [[x, y, z] for x in (-0.07, 0.07) for y in (-0.02, 0.02) for z in np.linspace(0, self.handle, 6)]
         )
-        clouds = [*map(_cloud, self.arm.links), around_tool]
+        clouds = [*map(cloud, self.arm.links), around_tool]
 
         def points(joints: np.ndarray) -> np.ndarray:
             data.qpos[:] = joints
             mujoco.mj_kinematics(model, data)
             parts = zip(bodies, clouds, strict=True)
-            return np.concatenate([data.xpos[body] + cloud @ data.xmat[body].reshape(3, 3).T for body, cloud in parts])
+            return np.concatenate([data.xpos[body] + part @ data.xmat[body].reshape(3, 3).T for body, part in parts])
 
         def heights(joints: np.ndarray) -> np.ndarray:
             posture = self.arm.screws.forward(joints)
@@ -199,17 +197,3 @@ def _add_look(spec: mujoco.MjSpec, body: mujoco.MjsBody, look: mjcf.Look, name: 
         inertia=mujoco.mjtMeshInertia.mjMESH_INERTIA_SHELL,
     )  # fmt: skip
     geom.meshname = mesh.name
-
-
-def _cloud(link: mjcf.Link) -> np.ndarray:
-    """(N, 3) points on what is drawn of a link, in its frame [m]."""
-    clouds = [np.zeros((1, 3))]
-    for look in link.looks:
-        if look.mesh is None:
-            corners = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)]) * look.size
-        else:
-            corners = look.mesh.vertices[:: max(1, len(look.mesh.vertices) // POINTS_PER_LOOK)]
-        turn = np.empty(9)
-        mujoco.mju_quat2Mat(turn, look.quat)
-        clouds.append(look.pos + corners @ turn.reshape(3, 3).T)
-    return np.concatenate(clouds)
