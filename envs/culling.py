@@ -37,6 +37,7 @@ class Culling:
         inward = np.array([[1, 0, -down * aspect], [-1, 0, -down * aspect], [0, 1, -down], [0, -1, -down]])
         self._inward = inward / np.linalg.norm(inward, axis=1, keepdims=True)  # normals of the view's sides in its frame
         perspective = int(model.cam_projection[camera]) == int(mujoco.mjtProjection.mjPROJ_PERSPECTIVE)
+        self._sides = self._inward
         self._works = perspective and not model.cam_sensorsize[camera].any()
 
     def visible(self, data: mujoco.MjData) -> np.ndarray:
@@ -44,13 +45,13 @@ class Culling:
         if not self._works:
             return self.groups
         eye, axes = data.cam_xpos[self.camera], data.cam_xmat[self.camera]
-        sides = self._inward @ axes.reshape(3, 3).T
         fixed, moving = self._fixed, self._moving
         key = b"".join((eye.tobytes(), axes.tobytes(), data.geom_xpos[fixed].tobytes(), self.model.geom_aabb[fixed].tobytes()))
         if key != self._key:
-            unseen = self._solid[fixed] & (self._outside(data, eye, sides) | self._in_shadow(data, eye))
+            self._sides = self._inward @ axes.reshape(3, 3).T
+            unseen = self._solid[fixed] & (self._outside(data, eye, self._sides) | self._in_shadow(data, eye))
             self._seen[fixed], self._key = np.where(unseen, HIDDEN, self.groups[fixed]), key
-        inside = (sides @ (data.geom_xpos[moving] - eye).T).min(axis=0) + self.model.geom_rbound[moving]
+        inside = (self._sides @ (data.geom_xpos[moving] - eye).T).min(axis=0) + self.model.geom_rbound[moving]
         self._seen[moving] = np.where((inside < -MARGIN) & self._solid[moving], HIDDEN, self.groups[moving])
         return self._seen
 

@@ -43,6 +43,7 @@ class LowLevelControl(Control):
         super().__init__(world, rules)
         self.motion = PickPlaceSkill(world.robot, world.model, rules.pick_place, rules.surface)
         self.period = TICKS_PER_ACTION * self.motion.tick
+        self._furthest = MAX_SHARE * world.robot.max_velocity * self.period
         self.joints = self.start
         """(J,) commanded joint positions."""
         self.velocity = self.motion.rest
@@ -80,7 +81,7 @@ class LowLevelControl(Control):
         data, motion, robot = self.world.data, self.motion, self.world.robot
         data.ctrl[motion.grip] = (action[-1] + 1) / 2 * robot.tool.max_opening
         wanted = self.command(action)
-        fastest = float((np.abs(wanted - self.joints) / (MAX_SHARE * robot.max_velocity * self.period)).max())
+        fastest = float((np.abs(wanted - self.joints) / self._furthest).max())
         end = (wanted - self.joints) / (self.period * max(fastest, 1.0))
         path, rate, acceleration = self._blend(end)
         ahead = path + motion.lead * rate
