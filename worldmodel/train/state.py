@@ -15,7 +15,7 @@ from typing import Any
 
 import safetensors.torch
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from worldmodel.errors import CheckpointError
@@ -60,12 +60,14 @@ def save_state(run_dir: Path, state: TrainingState) -> None:
 def load_state(run_dir: Path) -> TrainingState | None:
     """The state of `run_dir`; None when training never saved one. CheckpointError when it is damaged."""
     path = run_dir / STATE
-    if not path.exists():
+    try:
+        content = path.read_bytes()  # all at once, since a training that goes on replaces the file
+    except FileNotFoundError:
         return None
     try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (safe_open is no mapping)
+        tensors = safetensors.torch.load(content)
+        size = int.from_bytes(content[:8], "little")  # of the header, where safetensors keeps what else there is to say
+        metadata = json.loads(content[8 : 8 + size])["__metadata__"]
         # states from before there was one have no checksum
         if metadata.get("sha256", checksum := _checksum(metadata["state"], tensors)) != checksum:
             raise CheckpointError(f"{path} is damaged: its checksum is not the one saved with it; delete it to train anew")
