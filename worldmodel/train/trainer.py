@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from worldmodel.data.loading.batches import Batches, BatchSource, WindowSource
 from worldmodel.data.loading.sampler import ShuffledSampler
-from worldmodel.errors import ConfigError, DataError, MismatchError
+from worldmodel.errors import DataError, MismatchError
 from worldmodel.progress import NoProgress, Progress
 from worldmodel.train.checkpoint import cpu_copy
 from worldmodel.train.clock import Clock
@@ -32,6 +32,7 @@ from worldmodel.train.compilation import compiled
 from worldmodel.train.config import NOT_SHAPING, TrainConfig
 from worldmodel.train.device import resolve_device
 from worldmodel.train.interrupt import Interrupts
+from worldmodel.train.keeper import Keeper
 from worldmodel.train.logging import Logger, Loggers
 from worldmodel.train.nonfinite import stop_on
 from worldmodel.train.optimizer import build_adamw, set_learning_rate
@@ -39,9 +40,8 @@ from worldmodel.train.parallel import Learner, Replica, whole
 from worldmodel.train.prefetch import Prefetcher, move
 from worldmodel.train.ranks import Ranks
 from worldmodel.train.schedule import SCHEDULES
-from worldmodel.train.sharded_state import find_state, keep_state
 from worldmodel.train.speed import Speed, flops_of, peak_flops
-from worldmodel.train.state import STATE, TrainingState, differences, pack, unpack
+from worldmodel.train.state import STATE
 from worldmodel.train.validate import Diagnose, Validation
 from worldmodel.types import Window
 
@@ -106,10 +106,10 @@ class Trainer:
             else None
         )
         shaping = {name: value for name, value in asdict(config).items() if name not in NOT_SHAPING}
-        given = {"train": shaping, "num_windows": windows_train.num_windows, **(identity or {})}
-        self.identity: dict[str, Any] = json.loads(json.dumps(given))
+        same = {"train": shaping, "num_windows": windows_train.num_windows, **(identity or {})}
         # Drawn on the CPU whatever the device: the same numbers everywhere.
         self.generator = torch.Generator().manual_seed(config.seed)
+        self.keeper = Keeper(run_dir, self.learner, self.optimizer, self.generator, self.device, config.seed, same)
 
     def fit(self, *, resume: bool = False, progress: Progress | None = None) -> int:
         """Train to the end, from the state in the run folder when `resume` and there is one; how many updates that are.
@@ -128,11 +128,11 @@ class Trainer:
             torch.manual_seed(ranks.seed(config.seed))
             self.batches.load_state_dict(self.beginning)
             step, sums, clock = 0, defaultdict[str, float](float), Clock(config.num_steps, config.max_cpu_seconds)
-            state = self._find_state(resume)
+            state = self.keeper.find(resume)
             if state is not None:
                 step, sums, clock.spent = state.step, defaultdict(float, state.sums), state.cpu_seconds
                 self.batches.load_state_dict(json.loads(state.sampler))
-                self._restore(state)
+                self.keeper.restore(state)
             stack.enter_context(ranks.watch())
             ranks.wait()  # all of them have looked before the first one writes
             self.logger.start(step)
@@ -182,7 +182,7 @@ class Trainer:
                 late = time.monotonic() - saved_at >= config.save_every_seconds
                 number, due = ranks.largest(interrupts.signal or 0, last or late)
                 if due or number:
-                    self._save(step, sampler_state, sums, clock.spent)
+                    self.keeper.save(step, sampler_state, sums, clock.spent)
                     saved_at = time.monotonic()
                 if number or (last and ranks.world_size == 1):  # a signal that came meanwhile waits for the next update
                     interrupts.signal = number or interrupts.signal
@@ -203,7 +203,7 @@ class Trainer:
         """
         config = self.config
         buffers = [b.clone() for b in self.learner.buffers()] if config.on_nonfinite == "skip" else []
-        began = self._generators(str)
+        began = self.keeper.generators()
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=config.bf16):
             loss, terms = self.replica.learn(_loss, move(window, self.device), self.generator)
         self.optimizer.zero_grad()
@@ -257,47 +257,6 @@ class Trainer:
                 f"{world_size} processes got {num} windows each, train.batch_size is {self.config.batch_size} for all of them; "
                 "give each its own part of a batch: Recordings.batches(rank=, world_size=)"
             )
-
-    def _find_state(self, resume: bool) -> TrainingState | None:
-        """The state to go on from; None to begin anew."""
-        state = find_state(self.run_dir)
-        if state is None:
-            return None
-        if not resume:
-            raise ConfigError(f"{self.run_dir} holds a training run (update {state.step}): resume it, or choose another folder")
-        lines = differences(state.identity, self.identity)
-        if lines:
-            raise MismatchError(f"{self.run_dir} cannot be resumed, it was started otherwise: " + "; ".join(lines))
-        return state
-
-    def _restore(self, state: TrainingState) -> None:
-        """Put back weights, moments and generators."""
-        generators = unpack(state.tensors, str(self.run_dir / STATE.parent), self.learner, self.optimizer)
-        self.generator.set_state(generators["objective"])
-        own = self._of_rank
-        if own("torch") not in generators:  # there were fewer processes
-            torch.manual_seed(self.ranks.seed(self.config.seed, state.step))
-            return
-        torch.set_rng_state(generators[own("torch")])
-        if self.device.type == "cuda" and own("cuda") in generators:
-            torch.cuda.set_rng_state(generators[own("cuda")], self.device)
-
-    def _save(self, step: int, sampler_state: str, sums: Mapping[str, float], cpu_seconds: float) -> None:
-        """Replace the state in the run folder."""
-        tensors = pack(self.learner, self.optimizer, self._generators(self._of_rank), sharded=self.ranks.world_size > 1)
-        state = TrainingState(step, sampler_state, dict(sums), self.identity, tensors, cpu_seconds)
-        keep_state(self.run_dir, state, self.ranks)
-
-    def _generators(self, named: Callable[[str], str]) -> dict[str, Tensor]:
-        """Where all random draws are; those that each process has for itself under a name that `named` makes."""
-        states = {"objective": self.generator.get_state(), named("torch"): torch.get_rng_state()}
-        if self.device.type == "cuda":
-            states[named("cuda")] = torch.cuda.get_rng_state(self.device)
-        return states
-
-    def _of_rank(self, name: str) -> str:
-        """Under which the state keeps a generator that each process has for itself."""
-        return name if self.ranks.first else f"{name}.{self.ranks.rank}"
 
 
 def _loss(
