@@ -23,6 +23,7 @@ from agents.recordings import open_recordings
 from agents.report.write import write_report
 from agents.runs import build_agent, load_run
 from agents.sweep import command as sweep
+from agents.worldspec import action_word
 from worldmodel.errors import ConfigError
 from worldmodel.train.checkpoint import MANIFEST, read_manifest
 from worldmodel.train.device import resolve_device
@@ -116,9 +117,10 @@ def train(command: arguments.Train, screen: Screen) -> int:
     if config.data.val_fraction > 0:
         with screen.stage("measure") as progress:
             found = measure(config, command.data, run_dir, progress)
-        for sweeps in range(3):
-            if not math.isnan(error := found.get(f"position_cm_{sweeps}", math.nan)):
-                screen.say(f"the head finds objects to {error:.1f} cm {_when(sweeps * config.data.frame_skip)}")
+        word = action_word(read_manifest(run_dir).spec.control_mode)
+        for ahead in range(3):
+            if not math.isnan(error := found.get(f"position_cm_{ahead}", math.nan)):
+                screen.say(f"the head finds objects to {error:.1f} cm {_when(ahead * config.data.frame_skip, word)}")
     else:
         screen.say("not measured: data.val_fraction is 0, there are no episodes to measure on")
     screen.say(f"run: {run_dir}")
@@ -165,12 +167,13 @@ def play(command: arguments.Play, make_env: MakeEnv, screen: Screen) -> int:
     video = command.video or command.run / "videos" / f"play-{command.seed}.mp4"
 
     returns: list[float] = []
+    word = action_word(trained.manifest.spec.control_mode)
 
     def tell(count: int, info: Mapping[str, Any]) -> None:
         if "return" in info:  # a world of steps and rewards, and of no objects
             returns.append(info["return"])
             return
-        screen.say(f"sweep {count}: {info['num_cleared']} of {info['num_objects']} in the bin, {info['num_dropped']} dropped")
+        screen.say(f"{word} {count}: {info['num_cleared']} of {info['num_objects']} in the bin, {info['num_dropped']} dropped")
 
     env = make_env(config.env, **FILM_KWARGS, **config.evaluate.env_overrides())
     try:
@@ -180,7 +183,7 @@ def play(command: arguments.Play, make_env: MakeEnv, screen: Screen) -> int:
     if returns:
         screen.say(f"{'success' if played.success else 'no success'} in {played.num_actions} steps, return {returns[-1]:.4g}")
     else:
-        screen.say(f"{'cleared' if played.success else 'not cleared'} in {played.num_actions} sweeps")
+        screen.say(f"{'cleared' if played.success else 'not cleared'} in {played.num_actions} {word}s")
     screen.say(f"video: {video}")
     return 0
 
@@ -203,5 +206,5 @@ def _require_one_answer(config: ExperimentConfig, own: ExperimentConfig, overrid
             )
 
 
-def _when(sweeps: int) -> str:
-    return "as seen" if sweeps == 0 else f"{sweeps} sweep{'s' if sweeps > 1 else ''} ahead"
+def _when(ahead: int, word: str) -> str:
+    return "as seen" if ahead == 0 else f"{ahead} {word}{'s' if ahead > 1 else ''} ahead"

@@ -17,7 +17,7 @@ from agents.baselines import Agent
 from agents.journal import Journal
 from agents.protocol import EvaluationProtocol, evaluation_seeds, require_held_out, versions
 from agents.scores import CEILING, FLOOR, AgentScore, EpisodeResult, Evaluation, this_machine
-from agents.worldspec import spec_of
+from agents.worldspec import BUDGETS, budget_of, spec_of
 from worldmodel.checks import require_at_least
 from worldmodel.errors import ConfigError, MismatchError
 from worldmodel.progress import NoProgress, Progress
@@ -66,7 +66,8 @@ def protocol_of(env: gymnasium.Env, config: EvalConfig, tell: Tell | None = None
     """The protocol of an evaluation in this environment; draws the starts, which takes a reset each."""
     spec = spec_of(env)
     for key, value in config.env_overrides().items():
-        got = spec.env_kwargs.get(key, value)
+        told = budget_of(spec.env_kwargs) if key in BUDGETS else spec.env_kwargs.get(key)
+        got = value if told is None else told
         if got not in (value, [value, value], (value, value)):  # a range of one is a number
             raise MismatchError(
                 f"{key} is {got!r} in the environment and {value!r} in the evaluation; make it with env_overrides()"

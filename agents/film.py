@@ -16,6 +16,7 @@ from agents.mpc import MPCAgent
 from agents.report import PlannerView, VideoWriter, caption_frame, planner_view, save_planner_views
 from agents.runs import Run, build_agent
 from agents.stages import told
+from agents.worldspec import action_word, budget_of, spec_of
 from worldmodel.checks import require_seed
 from worldmodel.errors import MismatchError
 from worldmodel.progress import Progress
@@ -38,7 +39,7 @@ class Played:
     success: bool
     """The task's own rule held at the end."""
     num_actions: int
-    """Sweeps taken."""
+    """Sweeps, or other actions, taken."""
     views: tuple[PlannerView, ...]
     """Decisions seen from inside, when the planner keeps its candidates."""
 
@@ -53,13 +54,13 @@ def film(env: gymnasium.Env, agent: MPCAgent, seed: int, video: Path, tell: Tell
     observation, info = env.reset(seed=seed)
     views: list[PlannerView] = []
     count, over, plan = 0, False, None
-    budget = getattr(env.unwrapped, "max_sweeps", 0)
+    budget, unit = getattr(env.unwrapped, "max_sweeps", 0), action_word(spec_of(env).control_mode)
     with VideoWriter(video, FPS) as writer:
 
         def show(pictures: Iterable[np.ndarray], sweep: int) -> None:
             left = info["num_objects"] - info["num_cleared"]
             for picture in pictures:
-                writer.add(caption_frame(picture, sweep=sweep, num_sweeps=budget, objects_left=left))
+                writer.add(caption_frame(picture, sweep=sweep, num_sweeps=budget, objects_left=left, unit=unit))
 
         show(_still(env), 0)
         while not over:
@@ -83,7 +84,7 @@ def film_and_look_inside(
     """Film an episode, and keep every decision's candidates for the report."""
     chosen = dataclasses.replace(config.planner.chosen, keep_candidates=True)
     planner = dataclasses.replace(config.planner, **{config.planner.name: chosen})
-    budget = run.manifest.spec.env_kwargs.get("max_sweeps", 0)
+    budget = budget_of(run.manifest.spec.env_kwargs) or 0
 
     def tell(count: int, info: Mapping[str, Any]) -> None:
         progress.update(count, max(count, budget), cleared=f"{info['num_cleared']} of {info['num_objects']}")

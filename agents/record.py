@@ -17,9 +17,11 @@ from typing import Any
 from agents.dealing import Crew, Tally, cut, deal
 from agents.record_processes import ProcessCrew
 from agents.recorder import MakeEnv, RecordConfig, Recorder, play_recorded
+from agents.worldspec import action_word
 from worldmodel.data import VideoConfig, finalize, recorded_episodes, require_free
 from worldmodel.data.format.features import POLICY
 from worldmodel.data.format.files import read_json
+from worldmodel.data.format.world import read_world
 from worldmodel.errors import DataError
 from worldmodel.progress import NoProgress, Progress
 from worldmodel.train.files import dump_json, write_atomic
@@ -67,7 +69,8 @@ def record(
 
     def tell(num_episodes: int, num_actions: int) -> None:
         rate = num_actions / max(time.monotonic() - begun, 1e-9)
-        progress.update(had + num_episodes, config.num_episodes, sweeps_per_s=round(rate, 1))
+        word = action_word(read_world(root)[0].control_mode)  # it is there since the first episode was written
+        progress.update(had + num_episodes, config.num_episodes, **{f"{word}s_per_s": round(rate, 1)})
 
     tally = Tally(tell)
     if missing:

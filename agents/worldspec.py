@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import gymnasium
 import numpy as np
 
 from worldmodel.errors import MismatchError
 from worldmodel.types import ActionSpec, SensorSpec, WorldSpec
+
+BUDGETS = ("max_steps", "max_sweeps")
+"""Keyword arguments by which an environment is told how many actions an episode has: sweeps, where an action is one."""
+
+
+def budget_of(env_kwargs: Mapping[str, Any]) -> Any:
+    """How many actions an episode has, by whichever name; None where the environment was not told."""
+    return next((env_kwargs[name] for name in BUDGETS if name in env_kwargs), None)
+
+
+def action_word(control_mode: str) -> str:
+    """What one action is called: a sweep is more than a step of a motion."""
+    return "sweep" if control_mode == "sweep" else "action"
 
 
 def spec_of(env: gymnasium.Env) -> WorldSpec:

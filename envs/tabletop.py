@@ -188,7 +188,7 @@ class TabletopEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
         kwargs = {"robot": self.robot_name, "num_objects": list(self.object_range), "image_size": self.image_size}
         kwargs |= {"control_mode": self.control.name} if self.control.name != default else {}
         kwargs |= self.task.asking.describe() if self.task.asking is not None else {}
-        kwargs |= {"max_sweeps": self.max_steps}
+        kwargs |= {"max_sweeps" if self.control.name == "sweep" else "max_steps": self.max_steps}
         kwargs |= self.sensors.config.kwargs(self.image_size) | self.variations.config.kwargs()
         return {
             "env_id": self.task.env_id,

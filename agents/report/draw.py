@@ -135,10 +135,12 @@ def contact_sheet(
     return np.asarray(sheet)
 
 
-def caption_frame(frame: np.ndarray, *, sweep: int, num_sweeps: int, objects_left: int, note: str = "") -> np.ndarray:
+def caption_frame(
+    frame: np.ndarray, *, sweep: int, num_sweeps: int, objects_left: int, note: str = "", unit: str = "sweep"
+) -> np.ndarray:
     """The film frame (H, W, 3) on top of a dark bar that names the sweep and the objects left: (H + bar, W, 3).
 
-    `num_sweeps` is the budget, 0 where there is none.
+    `num_sweeps` is the budget, 0 where there is none; `unit` is what an action is called.
     """
     height, width = frame.shape[:2]
     bar = max(24, height // 14)
@@ -147,7 +149,7 @@ def caption_frame(frame: np.ndarray, *, sweep: int, num_sweeps: int, objects_lef
     film.paste(Image.fromarray(frame), (0, 0))
     canvas = ImageDraw.Draw(film)
     middle = height + bar / 2
-    start = "start" if sweep == 0 else f"sweep {sweep}" + (f" of {num_sweeps}" if num_sweeps else "")
+    start = "start" if sweep == 0 else f"{unit} {sweep}" + (f" of {num_sweeps}" if num_sweeps else "")
     canvas.text((bar / 2, middle), f"{start}  {note}".rstrip(), WHITE, font, anchor="lm")
     left = "table clear" if objects_left == 0 else f"{objects_left} object{'s' if objects_left > 1 else ''} left"
     canvas.text((width - bar / 2, middle), left, WHITE, font, anchor="rm")

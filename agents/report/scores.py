@@ -9,6 +9,7 @@ from agents.report import page
 from agents.report.figures import bar_figure
 from agents.report.types import Evaluation, GroupScore, Score
 from agents.scores import CEILING, FLOOR
+from agents.worldspec import budget_of
 
 MISSING = "The evaluation is missing: there is no evaluation.json in this run (worldmodel evaluate writes it)."
 NOTES = {
@@ -153,9 +154,10 @@ def rules(evaluation: Evaluation) -> str:
     """The protocol in one line: what was asked of which robot."""
     protocol = evaluation.protocol
     kwargs = protocol.get("env_kwargs") or {}
-    count, budget = kwargs.get("num_objects"), protocol.get("budget") or kwargs.get("max_sweeps")
+    count, budget = kwargs.get("num_objects"), protocol.get("budget") or budget_of(kwargs)
     asked = [" to ".join(map(str, count)) if isinstance(count, list) else str(count), "objects"] if count else []
-    parts = [" ".join(asked), f"at most {budget} sweeps" if budget else "", str(protocol.get("robot") or "")]
+    unit = "actions" if "max_steps" in kwargs or kwargs.get("control_mode", "sweep") != "sweep" else "sweeps"
+    parts = [" ".join(asked), f"at most {budget} {unit}" if budget else "", str(protocol.get("robot") or "")]
     return f"Protocol {protocol.get('hash', 'without a hash')}: {', '.join(part for part in parts if part) or 'as configured'}."
 
 

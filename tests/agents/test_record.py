@@ -47,7 +47,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     dataset = Dataset.open(root)
     assert (recording.num_episodes, recording.num_new) == (12, 12)
     assert recording.num_actions == dataset.num_frames - 12
-    assert listening.counts == [(k, 12) for k in range(1, 13)] and float(listening.fields["sweeps_per_s"]) > 0
+    assert listening.counts == [(k, 12) for k in range(1, 13)] and float(listening.fields["actions_per_s"]) > 0
     return dataset
 
 

@@ -101,6 +101,7 @@ def test_a_caption_is_below_the_frame() -> None:
     assert film.shape == (124, 160, 3)
     np.testing.assert_array_equal(film[:100], frame)
     assert film[100:].max() > 200  # letters
+    assert (caption_frame(frame, sweep=2, num_sweeps=8, objects_left=1, unit="action") != film).any()
     other = caption_frame(frame, sweep=2, num_sweeps=8, objects_left=0)
     assert (other[100:] != film[100:]).any()
 

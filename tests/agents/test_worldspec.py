@@ -6,7 +6,7 @@ import gymnasium
 import numpy as np
 import pytest
 
-from agents.worldspec import spec_of
+from agents.worldspec import action_word, budget_of, spec_of
 from tests.fakes import LineWorld
 from worldmodel.errors import MismatchError
 from worldmodel.types import WorldSpec
@@ -57,3 +57,8 @@ def test_actions_need_bounds() -> None:
         world.action_space = space  # type: ignore[assignment]
         with pytest.raises(MismatchError, match="takes"):
             spec_of(world)
+
+
+def test_what_an_action_is_called_and_where_its_budget_stands() -> None:
+    assert [action_word(mode) for mode in ("sweep", "ee_delta", "step")] == ["sweep", "action", "action"]
+    assert budget_of({"max_sweeps": 8}) == budget_of({"max_steps": 8, "robot": "arm"}) == 8 and budget_of({}) is None

@@ -12,6 +12,7 @@ from tiny_world import SPEC, assert_same, make_episode, record_into
 from worldmodel.data import Dataset, DatasetWriter, finalize, recorded_episodes
 from worldmodel.data.format.frames import decode_pngs, encode_png
 from worldmodel.errors import ConfigError, DataError, MismatchError
+from worldmodel.types import WorldSpec
 
 
 def test_png_is_lossless():
@@ -119,6 +120,18 @@ def test_a_dataset_holds_one_world(root: Path):
         DatasetWriter(root, dataclasses.replace(SPEC, robot="arm"), fps=2.0)
     with pytest.raises(MismatchError, match="fps not the same"):
         DatasetWriter(root, SPEC, fps=3.0)
+
+
+def test_a_budget_may_be_named_as_it_was_when_the_dataset_was_begun(tmp_path: Path):
+    def named(**budget: int) -> WorldSpec:
+        return dataclasses.replace(SPEC, env_kwargs={"num_objects": (1, 5), **budget})
+
+    with DatasetWriter(tmp_path, named(max_sweeps=9), fps=2.0) as writer:
+        writer.add(make_episode(0))
+    with DatasetWriter(tmp_path, named(max_steps=9), fps=2.0, writer_id="1") as writer:
+        writer.add(make_episode(1))
+    with pytest.raises(MismatchError, match="env_kwargs not the same"):
+        DatasetWriter(tmp_path, named(max_steps=8), fps=2.0)
 
 
 def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path: Path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from worldmodel.data.format.features import INFO, WORLD
 from worldmodel.data.format.files import one_line, publish_json, read_json
@@ -61,8 +62,16 @@ def agree(root: Path, spec: WorldSpec, fps: float) -> None:
             publish_json(root / WORLD, values)
     before = read_json(root / WORLD)
     read_world(root)
+    before, values = _by_one_name(before), _by_one_name(values)
     differing = [key for key in values if before.get(key) != values[key]]
     if differing == ["spec"]:
         differing = [key for key in values["spec"] if before["spec"].get(key) != values["spec"][key]]
     if differing:
         raise MismatchError(f"{root} holds another world: {', '.join(differing)} not the same; record into a new folder")
+
+
+def _by_one_name(world: dict[str, Any]) -> dict[str, Any]:
+    """The world with an episode's budget called max_steps, which was max_sweeps in every control mode once."""
+    spec = world["spec"]
+    kwargs = {"max_steps" if name == "max_sweeps" else name: value for name, value in spec["env_kwargs"].items()}
+    return world | {"spec": spec | {"env_kwargs": kwargs}}
