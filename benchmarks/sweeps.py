@@ -5,8 +5,8 @@
 Every action is played twice from the same states: by the environment, and bare. Bare are MuJoCo's own calls: the commands that
 were recorded at each tick, `mj_step`, and after each action one picture as `mujoco.Renderer` draws it, of the same size and
 without what the environment's pictures are without (shadows, reflections, sky). It is of everything in the scene: the
-environment leaves out what is out of sight. The two take turns action by action, and both end in the same state, to the bit. Each number is
-the median of the repeats.
+environment leaves out what is out of sight. The two take turns action by action, and both end in the same state, to the bit.
+Each number is the median of the repeats.
 """
 
 from __future__ import annotations
