@@ -142,7 +142,7 @@ def pipeline(config: ExperimentConfig, run_dir: Path, make_env: MakeEnv) -> list
         else Stage(
             "goals",
             "keep frames that can be goals, as there are no labels to fit heads on",
-            lambda: (run_dir / RECORDED).exists(),
+            lambda: stages.with_goals(run_dir),
             lambda progress: stages.keep_recorded(config, data, run_dir, progress=progress),
             results=(run_dir / RECORDED,),
         ),

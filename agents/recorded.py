@@ -75,8 +75,8 @@ def keep(recordings: Recordings, run_dir: Path, num_frames: int, num_actions: in
 
 
 def load_recorded(run_dir: Path) -> Recorded | None:
-    """What `keep` left in a run folder, or None."""
-    if not (run_dir / RECORDED).exists():
+    """What `keep` left in a run folder, or None; a file that the manifest does not name was left by another training."""
+    if RECORDED not in read_manifest(run_dir).checksums:
         return None
     tensors = safetensors.torch.load_file(run_dir / RECORDED)
     frames = {name.removeprefix("frame."): values.numpy() for name, values in tensors.items() if name.startswith("frame.")}
@@ -91,7 +91,7 @@ def choose(recordings: Recordings, num_frames: int, num_actions: int) -> Recorde
     episodes = np.linspace(0, dataset.num_episodes - 1, min(NUM_EPISODES, dataset.num_episodes)).astype(int)
     per_episode = max(1, num_frames // len(episodes))
     taken: list[dict[str, np.ndarray]] = []
-    keys = [*recordings.keys, *([ACHIEVED] if ACHIEVED in dataset.spec.sensors else [])]
+    keys = [key for key in dict.fromkeys((*recordings.keys, ACHIEVED)) if key in dataset.spec.sensors]
     for number in (best, *episodes.tolist()):
         observations = dataset.read_episode(number).observations
         length = len(observations[keys[0]])

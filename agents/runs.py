@@ -182,7 +182,7 @@ def build_agent(
     sensors, dead = failing(run, sensors_of(run, env), without)
     number = require_fit(run, env)
     run.model.embody(number)
-    recorded = run.recorded.actions if run.recorded is not None else None
+    recorded = run.recorded.actions if run.recorded is not None and number == 0 else None  # kept of the first embodiment alone
     recorded = run.heads.recorded(number) if run.heads is not None else recorded
     return MPCAgent(
         run.model,

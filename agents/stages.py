@@ -19,7 +19,7 @@ from agents import strict
 from agents.evaluate import evaluate
 from agents.experiment import ExperimentConfig
 from agents.players import make_agent
-from agents.recorded import keep
+from agents.recorded import RECORDED, keep
 from agents.recordings import Recordings, open_recordings
 from agents.runs import Heads, Run, load_run
 from agents.scores import CEILING, Evaluation
@@ -66,6 +66,11 @@ def with_heads(config: ExperimentConfig, run_dir: Path) -> bool:
     before, after = manifest.experiment, strict.to_plain(config)
     recorded = [values.get("planner", {}).get("num_recorded_actions") for values in (before, after)]
     return manifest.heads is not None and before.get("heads") == after["heads"] and recorded[0] == recorded[1]
+
+
+def with_goals(run_dir: Path) -> bool:
+    """Whether the run folder holds what `keep_recorded` would add to its model."""
+    return RECORDED in read_manifest(run_dir).checksums
 
 
 def fit_model(config: ExperimentConfig, data: Sources, run_dir: Path, *, resume: bool, progress: Progress) -> None:
@@ -175,7 +180,8 @@ def require_same_data(run: Run, recordings: Recordings, run_dir: Path) -> None:
 
 def forget_results(run_dir: Path) -> None:
     """Remove what was measured of another model, or of other heads, that were in the run folder before."""
-    for stale in (run_dir / DIAGNOSTICS, *run_dir.glob("evaluation*.json")):
+    figures = (run_dir / "figures" / name for name in ("strips.npz", "planner.npz"))
+    for stale in (run_dir / DIAGNOSTICS, *figures, *run_dir.glob("evaluation*.json")):
         stale.unlink(missing_ok=True)
 
 

@@ -19,7 +19,6 @@ from agents import stages, strict
 from agents.experiment import ExperimentConfig
 from agents.inspect import MakeEnv
 from agents.measure import measure
-from agents.recorded import RECORDED
 from agents.runs import load_run
 from agents.scores import this_machine
 from agents.sources import Sources
@@ -120,7 +119,7 @@ def run_trial(trial: Trial, data: Sources, folder: Path, make_env: MakeEnv, stag
         fit(config, data, folder, progress=progress)
 
     def with_heads() -> bool:
-        return stages.with_heads(config, folder) or (folder / RECORDED).exists()
+        return stages.with_heads(config, folder) or stages.with_goals(folder)
 
     def measured(progress: Progress) -> None:
         measure(config, data, folder, progress)

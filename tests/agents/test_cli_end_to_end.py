@@ -67,9 +67,10 @@ def test_training_again_is_refused_and_resuming_a_finished_run_is_harmless(
     assert cli.main([*words, "--resume", "model.encoder.token_dim=8"]) == 2
     assert "token_dim" in capsys.readouterr().err
 
-    # other heads are fitted, and take the scores of the old ones with them
+    # other heads are fitted, and take the scores of the old ones with them, and what was drawn of their decisions
+    (run / "figures" / "planner.npz").write_bytes(b"old")
     assert cli.main([*words, "--resume", "heads.progress_steps=30"]) == 0
-    assert not (run / "evaluation.json").exists()
+    assert not (run / "evaluation.json").exists() and [path.name for path in (run / "figures").iterdir()] == ["strips.npz"]
     after = read_manifest(run)
     assert after.experiment["heads"]["progress_steps"] == 30
     assert after.checksums["model.safetensors"] in before["manifest.json"].decode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import json
 from collections.abc import Iterator
@@ -15,8 +16,10 @@ from agents import cli, strict
 from agents.experiment import ExperimentConfig, load_experiment
 from agents.recorded import RECORDED, best_frame, load_recorded
 from agents.runs import load_run
+from agents.stages import with_goals
 from worldmodel.data import Dataset
 from worldmodel.errors import CheckpointError
+from worldmodel.train.checkpoint import read_manifest, write_manifest
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 WORLD = "somebody/Slide-v0"
@@ -116,6 +119,11 @@ def test_a_run_without_labels_has_goals_in_place_of_heads(folders: tuple[Path, P
     (broken / RECORDED).write_bytes(content)
     with pytest.raises(CheckpointError, match="damaged"):
         load_run(broken)
+    # a file that the manifest does not name is of another training
+    manifest = read_manifest(broken)
+    checksums = {name: checksum for name, checksum in manifest.checksums.items() if name != RECORDED}
+    write_manifest(broken, dataclasses.replace(manifest, checksums=checksums))
+    assert load_run(broken).recorded is None and not with_goals(broken) and with_goals(folders[2])
 
 
 def test_it_is_scored_by_success_and_return_and_without_a_ceiling(

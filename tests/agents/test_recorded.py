@@ -67,3 +67,9 @@ def test_frames_know_which_goal_they_are(dataset: Dataset, sensors: list[str]) -
         np.testing.assert_array_equal(kept.nearest(np.array([2.9, 8.8], np.float32))["proprio"][:2], [3, 9])
         np.testing.assert_array_equal(kept.best()["proprio"][:2], [1, 7])
     assert kept.actions.shape == (6, 2) and kept.reward == 3.0
+
+
+def test_a_sensor_that_a_dataset_may_lack_is_left_out(dataset: Dataset) -> None:
+    settings = {"model": {"sensors": ["pixels", "touch"], "encoder": {"sensor_dropout": 0.2}}}
+    kept = choose(open_recordings(dataset.root, build(ExperimentConfig, settings, source="test")), num_frames=4, num_actions=2)
+    assert set(kept.frames) == {"pixels"}
