@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.worldmodel.test_jepa import tiny
+from tests.worldmodel.test_jepa import CONFIG, tiny
 from tests.worldmodel.toy import ToyWindows
 from worldmodel.diagnostics import (
     EventPair,
@@ -21,6 +21,7 @@ from worldmodel.diagnostics import (
     surprise,
     violation_of_expectation,
 )
+from worldmodel.encoders.config import ViTConfig
 from worldmodel.errors import DataError, WorldModelError
 from worldmodel.types import Window
 
@@ -30,6 +31,9 @@ class Noisy:
 
     class config:
         sensors = ("state",)
+
+    class encoder:
+        tubelet = 1
 
     def eval(self) -> None: ...
 
@@ -73,6 +77,19 @@ def test_natural_events_have_standard_scores() -> None:
     assert float(surprise(MODEL, scale, before, other.actions, far).std()) == pytest.approx(1, abs=0.2)
     with pytest.raises(WorldModelError, match="1 to 2 actions ahead, got 3"):
         surprise(MODEL, scale, before, other.actions[:, [0, 1, 1]], far)
+
+
+def test_latents_of_two_frames_are_scored_as_they_were_calibrated() -> None:
+    """A frame's latent knows the frame before it, in the calibration and when an event is judged."""
+    vit = ViTConfig(width=24, depth=1, num_heads=2, tubelet=2)
+    model = tiny(encoder=dataclasses.replace(CONFIG.encoder, kind="vit", vit=vit), sensors=("pixels",))
+    film = ToyWindows(60, num_frames=3).batch(np.arange(60))
+    scale = fit_surprise(model, film)
+    before, after, last = ({"pixels": film.observations["pixels"][:, t : t + 1]} for t in range(3))
+    z = surprise(model, scale, before, film.actions[:, :1], after)
+    assert float(z.mean()) == pytest.approx(0, abs=1e-3) and float(z.std()) == pytest.approx(1, abs=1e-3)
+    with pytest.raises(WorldModelError, match="latents of 2 frames: surprise is told one action ahead, got 2"):
+        surprise(model, scale, before, film.actions, last)
 
 
 def test_one_score_by_hand() -> None:

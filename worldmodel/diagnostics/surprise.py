@@ -85,12 +85,20 @@ def fit_surprise(model: JEPA, window: Window) -> SurpriseScale:
 
 @torch.no_grad()
 def surprise(model: JEPA, scale: SurpriseScale, before: Observation, actions: Tensor, after: Observation) -> Tensor:
-    """z-scores (B,) of what was seen `after` (B, 1, ...) the actions (B, H, A) that followed `before` (B, 1, ...)."""
+    """z-scores (B,) of what was seen `after` (B, 1, ...) the actions (B, H, A) that followed `before` (B, 1, ...).
+
+    WorldModelError for H > 1 where a latent depends on the frame before it too, which is neither of the two.
+    """
+    if model.encoder.tubelet > 1 and actions.shape[1] > 1:
+        raise WorldModelError(
+            f"latents of {model.encoder.tubelet} frames: surprise is told one action ahead, got {actions.shape[1]}"
+        )
     model.eval()
     device = next(model.parameters()).device
-    present, seen = (model.encode({key: value.to(device) for key, value in obs.items()}) for obs in (before, after))
-    predicted = model.rollout(present, actions.to(device).unsqueeze(1))[:, 0, -1]
-    return scale.z(present[:, 0], predicted, seen[:, 0], actions.shape[1])
+    # one after the other in one film, as in the windows of the calibration
+    z = model.encode({key: torch.cat([value, after[key]], dim=1).to(device) for key, value in before.items()})
+    predicted = model.rollout(z[:, :1], actions.to(device).unsqueeze(1))[:, 0, -1]
+    return scale.z(z[:, 0], predicted, z[:, 1], actions.shape[1])
 
 
 def _imagine(model: JEPA, observations: Observation, actions: Tensor, batch_size: int = 64) -> tuple[Tensor, Tensor]:
