@@ -56,7 +56,7 @@ def test_tokens_without_a_place_hear_of_it_too(way: str) -> None:
 
 
 def reference(model: JEPA, z: Tensor, actions: Tensor) -> np.ndarray:
-    """The prediction for one frame z (K, D) and its action (A,), in numpy float64 and loops; merge is 1, context 1."""
+    """The prediction for one frame z (K, D) and its action (A,), in numpy float64 and loops; the context is 1."""
     p = {name: value.detach().double().numpy() for name, value in model.predictor.state_dict().items()}
     config, way = model.config.predictor, model.config.predictor.action
     latent, action = z.double().numpy(), actions.double().numpy()  # bounds are -1 and 1: it is normalised already
@@ -76,22 +76,37 @@ def reference(model: JEPA, z: Tensor, actions: Tensor) -> np.ndarray:
     def embedded(name: str) -> np.ndarray:
         return linear(f"{name}.mlp.2", silu(linear(f"{name}.mlp.0", action)))
 
-    num_places, grid = 16, 4
-    tokens = []
-    for k, token in enumerate(latent):
-        placed = k < num_places
-        if way == "concat":
-            token = np.concatenate([token, embedded("action" if placed else "extra_action")])
-        tokens.append(linear("embed" if placed else "embed_extra", token))
+    grid, m = 4, config.merge
+    side = grid // m
+    # of each place as the transformer sees it, the m x m places that it holds, row by row
+    held = [[(i * m + p) * grid + j * m + q for p in range(m) for q in range(m)] for i in range(side) for j in range(side)]
+    num_places = len(held)
+    if way == "relative":  # the features themselves have exact tests (test_actions.py)
+        features = model.predictor.action.features(actions).detach().numpy()  # type: ignore[union-attr, operator]
+        told = [linear("action.mlp.2", silu(linear("action.mlp.0", row))) for row in features]
+    elif way in ("vector", "concat"):
+        told = [embedded("action")] * grid**2
+    else:
+        told = [np.zeros(0)] * grid**2
+    frame = embedded("frame_action") if way in ("relative", "vector", "adaln") else np.zeros(config.cond_dim)
+    tokens, cond = [], []
+    for places in held:
+        seen, heard = np.concatenate([latent[k] for k in places]), np.concatenate([told[k] for k in places])
+        tokens.append(linear("embed", np.concatenate([seen, heard])))
+        cond.append(silu(linear("condition", heard) + frame if config.modulation == "token" else frame))
+    for token in latent[grid**2 :]:
+        told_too = [embedded("extra_action")] if way == "concat" else []
+        tokens.append(linear("embed_extra", np.concatenate([token, *told_too])))
+        cond.append(silu(frame))
     if way == "token":
         tokens.append(embedded("action_token"))
+        cond.append(silu(frame))
     x = np.stack(tokens) + p["place"]
-    cond = silu(embedded("frame_action")) if way == "adaln" else np.zeros(config.cond_dim)
 
     # rotary positions: (down, right) in tokens from the picture's centre; the others lie there
     head_dim = config.width // config.num_heads
-    half = head_dim // 2
-    positions = [((k // grid) - 1.5, (k % grid) - 1.5, 0.0) if k < num_places else (0.0, 0.0, 0.0) for k in range(len(x))]
+    half, middle = head_dim // 2, (side - 1) / 2
+    positions = [((k // side) - middle, (k % side) - middle, 0.0) if k < num_places else (0.0, 0.0, 0.0) for k in range(len(x))]
     levels = [int(np.ceil((half - axis) / 3)) for axis in range(3)]
 
     def turned(vector: np.ndarray, position: tuple[float, ...]) -> np.ndarray:
@@ -104,8 +119,8 @@ def reference(model: JEPA, z: Tensor, actions: Tensor) -> np.ndarray:
 
     for number in range(config.depth):
         name = f"blocks.{number}"
-        six = linear(f"{name}.modulation.linear", cond).reshape(6, -1)
-        h = np.stack([six[0] + layer_norm(row) * six[1] for row in x])
+        six = [linear(f"{name}.modulation.linear", c).reshape(6, -1) for c in cond]
+        h = np.stack([s[0] + layer_norm(row) * s[1] for row, s in zip(x, six, strict=True)])
         qkv = linear(f"{name}.attention.qkv", h).reshape(len(x), 3, config.num_heads, head_dim)
         mixed = np.zeros((len(x), config.num_heads, head_dim))
         for head in range(config.num_heads):
@@ -114,17 +129,25 @@ def reference(model: JEPA, z: Tensor, actions: Tensor) -> np.ndarray:
             for i in range(len(x)):
                 score = np.exp([q[i] @ other / np.sqrt(head_dim) for other in k])
                 mixed[i, head] = score @ qkv[:, 2, head] / score.sum()
-        x = x + six[2] * linear(f"{name}.attention.out", mixed.reshape(len(x), -1))
-        h = np.stack([six[3] + layer_norm(row) * six[4] for row in x])
-        x = x + six[5] * linear(f"{name}.down", gelu(linear(f"{name}.up", h)))
+        x = x + np.stack([s[2] for s in six]) * linear(f"{name}.attention.out", mixed.reshape(len(x), -1))
+        h = np.stack([s[3] + layer_norm(row) * s[4] for row, s in zip(x, six, strict=True)])
+        x = x + np.stack([s[5] for s in six]) * linear(f"{name}.down", gelu(linear(f"{name}.up", h)))
     x = np.stack([layer_norm(row) for row in x]) * p["norm.weight"] + p["norm.bias"]
-    change = [linear("out" if k < num_places else "out_extra", x[k]) for k in range(len(latent))]
-    return latent + np.stack(change)
+    change = np.zeros_like(latent)
+    for number, places in enumerate(held):
+        change[places] = linear("out", x[number]).reshape(m * m, -1)
+    for number in range(grid**2, len(latent)):
+        change[number] = linear("out_extra", x[num_places + number - grid**2])
+    return latent + change
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_each_way_equals_its_reference(way: str) -> None:
-    model = model_of(way, merge=1).double()
+EVERY = [(way, "frame") for way in (*WAYS, "relative", "vector")] + [("relative", "token"), ("vector", "token")]
+
+
+@pytest.mark.parametrize("merge", [1, 2])
+@pytest.mark.parametrize(("way", "modulation"), EVERY)
+def test_each_way_equals_its_reference(way: str, modulation: str, merge: int) -> None:
+    model = model_of(way, merge=merge, modulation=modulation).double()
     z, actions = (x.double() for x in latents(1, 1))
     with torch.no_grad():
         got = model.predict(z, actions)[0, 0].numpy()
