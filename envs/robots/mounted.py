@@ -13,7 +13,7 @@ import numpy as np
 
 from envs.arm import DARK, Arm
 from envs.robots import mjcf, placing, published
-from envs.robots.reach import Reach, reach_of
+from envs.robots.reach import reach_of
 from envs.robots.waiting import choose, cloud, poses_to_wait
 from envs.scene import FLOOR_Z
 from envs.tools import Paddle, Tool, add_servo
@@ -54,9 +54,10 @@ class MountedArm:
                 f"robot {name!r} reaches only {covered:.0%} of the workspace at this table; {MIN_COVERED:.0%} is needed"
             )
         self._centre = (arm.lower + arm.upper) / 2
-        self._signs = np.sign(arm.screws.axes[0, 2]), _turn_of_last(arm, self.reach)
+        # Which way the first joint turns the arm, and the last the flange, whose z points down at work; seen from above.
+        self._signs = np.sign(arm.screws.axes[0, 2]), -np.sign(arm.screws.axes[-1] @ arm.screws.rotation[:, 2])
         # The foot is turned so that the first joint is midway when the arm faces the table.
-        middle = self.reach.solve(np.array([0.5]), np.array([0.2 - self.base[2]]))[0]
+        middle = self.reach.solve(*self.reach.within(np.array([0.5]), np.array([0.2 - self.base[2]])))[0]
         self.facing = float(self._signs[0] * (middle[0] - self._centre[0]))
 
         inertia = self._inertia(self.inverse(np.array([[0.0, 0.0, 0.10, 0.0]]))[0])
@@ -174,11 +175,6 @@ class MountedArm:
         joints = np.concatenate([self.inverse(pose[None]) for pose in poses])
         joints[:, -1] = starts[:, -1].mean()  # its yaw does not matter while it waits
         return choose(joints, starts, points, heights, self.max_velocity)
-
-
-def _turn_of_last(arm: mjcf.ArmModel, reach: Reach) -> float:
-    """+1 where the last joint turns the flange counterclockwise, seen from above, and -1 where clockwise."""
-    return float(-np.sign(arm.screws.axes[-1] @ arm.screws.rotation[:, 2]))  # the flange's z points down at work
 
 
 def _about_z(angle: float) -> np.ndarray:

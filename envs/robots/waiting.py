@@ -23,7 +23,7 @@ Points = Callable[[np.ndarray], np.ndarray]
 
 def poses_to_wait(base: np.ndarray) -> np.ndarray:
     """(N, 4) poses of the tool around an arm that stands at `base` (3,), between it and the table or beside."""
-    axes = np.linspace(0.18, 0.60, 7), np.linspace(-1.2, 1.2, 13), np.linspace(0.30, 0.65, 8)
+    axes = np.linspace(0.18, 0.58, 5), np.linspace(-1.2, 1.2, 9), np.linspace(0.30, 0.65, 6)
     distance, azimuth, height = (axis.ravel() for axis in np.meshgrid(*axes, indexing="ij"))
     flat = distance[:, None] * np.stack([np.cos(azimuth), np.sin(azimuth)], axis=1)
     return np.concatenate([base[:2] + flat, height[:, None], np.zeros((len(flat), 1))], axis=1)
