@@ -141,6 +141,36 @@ def test_words_are_known_by_their_letters_only() -> None:
     assert not torch.allclose(words(sentence("table the clear")), a)
 
 
+def hashed(text: str) -> list[set[int]]:
+    """Hashes of each word of a text, written a second time in Python's own numbers."""
+
+    def signed(x: int) -> int:
+        return (x + 2**63) % 2**64 - 2**63
+
+    def mix(x: int) -> int:
+        x = signed((x ^ x >> 15) * 40503)
+        return (x ^ x >> 13) % 2**31
+
+    def of(piece: bytes, more: int) -> int:
+        return mix(signed(sum(byte * 257**i for i, byte in enumerate(piece)) + more))
+
+    kept = bytes(b if b > 127 or chr(b).isalnum() else 32 for b in text.encode()).lower()
+    found = []
+    for word in kept.split():
+        padded = b" " + word + b" "
+        grams = [padded[i : i + n] for n in (3, 4, 5) for i in range(len(padded) - n + 1)]
+        found.append({of(gram, 7919 * len(gram)) for gram in grams} | {of(word, 0)})
+    return found
+
+
+@pytest.mark.parametrize("text", ["Clear the TABLE!", "a b", "put 3 extraordinarily-large cubes, there", "schiebe den Würfel"])
+def test_hashes_equal_those_of_pythons_own_numbers(text: str) -> None:
+    want = hashed(text)
+    values, owner = word_hashes(torch.from_numpy(encode_text(text, len(text.encode())))[None], len(want))
+    assert [set(values[owner == number].tolist()) for number in range(len(want))] == want
+    assert int(owner.max()) == len(want) - 1
+
+
 def test_words_that_begin_alike_share_most_of_their_hashes() -> None:
     def hashes(word: str) -> set[int]:
         values, owner = word_hashes(sentence(word)[0, :1], 4)

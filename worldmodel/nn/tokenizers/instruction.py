@@ -5,7 +5,8 @@ its character n-grams with the blanks around it, as in fastText (Bojanowski et a
 each n-gram takes the row of a table that its hash says (Weinberger et al. 2009). So "block" and "blocks" begin alike, and a
 word that was never trained on is not nothing. Capitals and punctuation do not count.
 
-    hash(n-gram) = sum_i byte_i 257^i + 7919 n,   mixed (x -> x XOR x / 2^15, times 40503),   modulo the number of rows
+    hash(n-gram) = mix(sum_i byte_i 257^i + 7919 n) modulo the number of rows,   hash(word) = mix(sum_i byte_i 257^i) likewise
+    mix(x) = y XOR y / 2^13, its last 31 bits,   y = (x XOR x / 2^15) * 40503,   all in whole numbers of 64 bits with a sign
 
 B batch   T time   L bytes   E width of the table   C width of a token
 """
