@@ -49,7 +49,9 @@ def run(command: arguments.Command, make_env: MakeEnv, screen: Screen) -> int:
             return play(command, make_env, screen)
         case arguments.Report():
             read_manifest(command.run)  # a folder that is no run is told so
-            screen.say(f"report: {write_report(command.run)}")
+            with screen.stage("report") as progress:
+                path = write_report(command.run, progress=progress)
+            screen.say(f"report: {path}")
             return 0
         case arguments.Inspect():
             return inspect.show(command.path, make_env, screen, command.sheet)

@@ -20,6 +20,8 @@ from rich.table import Table
 
 from worldmodel.progress import Progress
 
+CLEARING = "worldmodel/TableClear-v0"
+"""The world in which success is a cleared table."""
 PLAIN_INTERVAL = 10.0
 """Seconds between two lines where there is no terminal."""
 
@@ -113,11 +115,12 @@ class Screen:
         if absent := [name for name in (FLOOR, CEILING) if name not in scores["agents"] and name not in reasons]:
             self.say(f"scores of protocol {scores['protocol']['hash']} are not shown: {' and '.join(absent)} did not play")
             return
-        columns = ("agent", "n", "cleared", "95 % interval", "objects", "dropped", "p50", "p95")
+        protocol = scores["protocol"]
+        rate = "cleared" if protocol.get("env_id", CLEARING) == CLEARING else "success"
+        columns = ("agent", "n", rate, "95 % interval", "objects", "dropped", "p50", "p95")
         if reasons:
             columns = ("agent", "n", "success", "95 % interval", "return", "95 % interval", "p50", "p95")
         row = return_row if reasons else score_row
-        protocol = scores["protocol"]
         self.table(f"Score (protocol {protocol['hash']})", columns, [row(n, s) for n, s in scores["agents"].items()])
         for name, reason in reasons.items():
             self.say(f"no {name}: {reason}")

@@ -163,7 +163,7 @@ def pipeline(config: ExperimentConfig, run_dir: Path, make_env: MakeEnv) -> list
             results=(evaluation,),
         ),
         Stage("film", "film an episode", video.exists, film, results=(video, views)),
-        Stage("report", "write the report", lambda: False, lambda progress: write_report(run_dir)),
+        Stage("report", "write the report", lambda: False, lambda progress: write_report(run_dir, progress=progress)),
     ]
 
 

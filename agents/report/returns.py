@@ -1,18 +1,19 @@
-"""The scores of a world of rewards that has no scripted expert: success beside the return, above the floor alone."""
+"""The scores of any other world than the table that is cleared, such as one of rewards without a scripted expert."""
 
 from __future__ import annotations
 
 from agents.report import page
 from agents.report.scores import episode_table, interval_bar, main_score, milliseconds, percent, span
 from agents.report.types import Evaluation
-from agents.scores import FLOOR
+from agents.scores import CEILING, FLOOR
 
 
 def why_not_printed(evaluation: Evaluation) -> str:
-    """Why these scores may not be printed, in one line, or nothing: a score is read above a floor."""
-    absent = [name for name in (FLOOR,) if name not in {score.name for score in evaluation.scores} | evaluation.absent.keys()]
+    """Why these scores may not be printed, in one line, or nothing: a score is read between the bounds that there can be."""
+    there = {score.name for score in evaluation.scores} | evaluation.absent.keys()
+    absent = [name for name in (FLOOR, CEILING) if name not in there]
     if absent or main_score(evaluation) is None:
-        return f"Scores are not printed: {FLOOR if absent else 'a planning agent'} was not evaluated beside."
+        return f"Scores are not printed: {' and '.join(absent) or 'a planning agent'} was not evaluated beside."
     return ""
 
 

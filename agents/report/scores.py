@@ -13,12 +13,16 @@ from agents.worldspec import budget_of
 
 MISSING = "The evaluation is missing: there is no evaluation.json in this run (worldmodel evaluate writes it)."
 NOTES = {
-    FLOOR: "floor: sweeps anywhere",
+    FLOOR: "floor: actions anywhere",
     CEILING: "ceiling: scripted, told where everything is",
-    "worldmodel:goal": "cost: distance to a picture of an empty table",
+    "worldmodel:goal": "cost: distance to a goal picture",
     "worldmodel:progress": "cost: the progress head",
 }
 """What an agent is, where its name does not say it."""
+OF_CLEARING = NOTES | {FLOOR: "floor: sweeps anywhere", "worldmodel:goal": "cost: distance to a picture of an empty table"}
+"""The same at the table that is cleared."""
+CLEARING = "worldmodel/TableClear-v0"
+"""The world whose words these are; of any other one, what is said holds for every task."""
 
 
 def main_score(evaluation: Evaluation) -> Score | None:
@@ -42,12 +46,18 @@ def why_not_printed(evaluation: Evaluation | None) -> str:
     return ""
 
 
-def headline(title: str, evaluation: Evaluation | None) -> str:
-    """What was learned, in one sentence with n and the interval."""
+def clears(evaluation: Evaluation) -> bool:
+    """Whether the task is to clear the table."""
+    return evaluation.protocol.get("env_id", CLEARING) == CLEARING
+
+
+def headline(title: str, evaluation: Evaluation | None, world: str = CLEARING) -> str:
+    """What was learned, in one sentence with n and the interval; `world` is what was learned of, where nobody played."""
     reason = why_not_printed(evaluation)
     score = main_score(evaluation) if evaluation is not None else None
     if reason or evaluation is None or score is None:
-        return f'<p class="run">{page.text(title)}</p>\n<h1>A world model for clearing a table</h1>\n{page.missing(reason)}'
+        what = "for clearing a table" if world == CLEARING else f"of {world}"
+        return f'<p class="run">{page.text(title)}</p>\n<h1>{page.text(f"A world model {what}")}</h1>\n{page.missing(reason)}'
     by_name = {other.name: other for other in evaluation.scores}
     floor, ceiling = by_name[FLOOR], by_name[CEILING]
     sentence = (
@@ -73,11 +83,12 @@ def score_table(evaluation: Evaluation | None) -> str:
 
 def table(evaluation: Evaluation) -> str:
     """The table itself, with the agents in the order in which they were evaluated."""
-    best = main_score(evaluation)
+    best, cleared = main_score(evaluation), clears(evaluation)
+    notes = OF_CLEARING if cleared else NOTES
     rows = []
     for score in evaluation.scores:
         name = f"<b>{page.text(score.name)}</b>" if score is best else page.text(score.name)
-        note = NOTES.get(score.name, "")
+        note = notes.get(score.name, "")
         p50, p95 = (milliseconds(value) for value in score.plan_ms) if score.plan_ms is not None else ("–", "–")
         rows.append(
             (
@@ -91,9 +102,11 @@ def table(evaluation: Evaluation) -> str:
                 p95,
             )
         )
-    heads = ("agent", "n", "episodes cleared", "", "objects in bin", "dropped", "decision p50 [ms]", "p95 [ms]")
+    what = ("episodes cleared", "", "objects in bin") if cleared else ("success", "", "objects done")
+    heads = ("agent", "n", *what, "dropped", "decision p50 [ms]", "p95 [ms]")
+    bars = "in which every object ended in the bin" if cleared else "with success"
     caption = (
-        "Bars: episodes in which every object ended in the bin. Whiskers, and below the rate: Wilson 95 % interval. "
+        f"Bars: episodes {bars}. Whiskers, and below the rate: Wilson 95 % interval. "
         f"Same held-out starts for all. {rules(evaluation)}"
     )
     rows_html = page.table(heads, rows, numeric=(1, 3, 4, 5, 6, 7))
@@ -155,7 +168,8 @@ def rules(evaluation: Evaluation) -> str:
     protocol = evaluation.protocol
     kwargs = protocol.get("env_kwargs") or {}
     count, budget = kwargs.get("num_objects"), protocol.get("budget") or budget_of(kwargs)
-    asked = [" to ".join(map(str, count)) if isinstance(count, list) else str(count), "objects"] if count else []
+    ends = dict.fromkeys(count if isinstance(count, list) else [count])  # from 2 to 2 is 2
+    asked = [" to ".join(map(str, ends)), "object" if [*ends] == [1] else "objects"] if count else []
     unit = "actions" if "max_steps" in kwargs or kwargs.get("control_mode", "sweep") != "sweep" else "sweeps"
     parts = [" ".join(asked), f"at most {budget} {unit}" if budget else "", str(protocol.get("robot") or "")]
     return f"Protocol {protocol.get('hash', 'without a hash')}: {', '.join(part for part in parts if part) or 'as configured'}."

@@ -30,9 +30,7 @@ def videos(data: ReportData, max_bytes: int) -> str:
             page.missing("Videos are missing: there is no mp4 in videos/ of this run (worldmodel play --video writes one).")
         ]
     more = [page.missing(f"Left out because of their size, see videos/ of this run: {', '.join(named)}.")] if named else []
-    return page.section(
-        "The robot clearing a table", f'<div class="films">{"".join(shown)}</div>' if data.videos else shown[0], *more
-    )
+    return page.section("The robot at work", f'<div class="films">{"".join(shown)}</div>' if data.videos else shown[0], *more)
 
 
 def imagination(data: ReportData) -> str:

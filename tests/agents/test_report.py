@@ -18,6 +18,7 @@ from agents.planners.sampling import Plan, PlanTrace
 from agents.protocol import EvaluationProtocol
 from agents.report import VideoWriter, collect, planner_view, save_diagnostics, save_planner_views, save_strips, write_report
 from agents.report.collect import parse_evaluation, read_curves
+from agents.report.scores import rules
 from agents.report.training import POINTS, thin
 from agents.report.types import Curve, PlannerView, ReportData, Strip
 from agents.scores import AgentScore, EpisodeResult
@@ -190,6 +191,42 @@ def test_the_headline_says_what_was_learned_with_n_and_the_interval(html: str) -
     assert headline is not None
     sentence = headline[1].replace("\u2011", "-").replace("\u00a0", " ")
     assert sentence == "The robot cleared the table in 58 of 60 held-out episodes: 96.7 % (95 % interval 88.6–99.1)"
+
+
+def test_another_task_is_not_said_to_be_the_clearing_of_a_table(tmp_path: Path) -> None:
+    told = evaluation()
+    told["protocol"] |= {"env_id": "worldmodel/TwoRooms-v0", "env_kwargs": {"max_steps": 100}}
+    (tmp_path / "evaluation.json").write_text(json.dumps(told))
+    html = write_report(tmp_path).read_text(encoding="utf-8").replace("\u2011", "-").replace("\u00a0", " ")
+    assert "<h1>Success in 58 of 60 held-out episodes of worldmodel/TwoRooms-v0: 96.7 % (95 % interval 88.6–99.1)</h1>" in html
+    assert "expert: 100.0 % (n = 60)" in html and "at most 8 actions" in html
+    for word in ("table", "sweeps anywhere", "in bin", "empty table", "episodes cleared"):
+        assert word not in re.sub(r"<[^>]*>", "", html.partition("<main>")[2].partition("Imagined versus real")[0]), word
+    del told["agents"]["expert"]
+    (tmp_path / "evaluation.json").write_text(json.dumps(told))
+    assert "Scores are not printed: expert was not evaluated beside" in write_report(tmp_path).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("count", "words"), [([2, 2], "2 objects"), ([1, 5], "1 to 5 objects"), (3, "3 objects"), (1, "1 object")]
+)
+def test_a_range_of_one_number_is_that_number(count: object, words: str) -> None:
+    asked = parse_evaluation(evaluation())
+    asked.protocol["env_kwargs"] = {"num_objects": count}
+    assert rules(asked) == f"Protocol a1b2c3d4: {words}, at most 8 sweeps."
+
+
+def test_the_writing_of_a_page_is_told(tmp_path: Path) -> None:
+    class Told:
+        def __init__(self) -> None:
+            self.calls: list[tuple[int, int]] = []
+
+        def update(self, done: int, total: int, **fields: str | float) -> None:
+            self.calls.append((done, total))
+
+    told = Told()
+    write_report(tmp_path, ReportData("nothing yet"), progress=told)
+    assert told.calls == [(number, 10) for number in range(1, 11)]
 
 
 def test_the_score_table_holds_every_number(html: str) -> None:
