@@ -4,7 +4,7 @@
 
 What the encoder shares with the other one is taken over: weights of the same name and shape, and, since places come first in
 a latent, the normalisation of those that both have. The predictor comes along when all of it fits. In a model of several
-embodiments each begins with what the other run, of one, has.
+embodiments each begins with what the other run, of one, has; or, of the same ones in the same order, with its own.
 """
 
 from __future__ import annotations
@@ -31,10 +31,12 @@ ENCODER, PREDICTOR, NORM = "encoder.", "predictor.", "encoder.norm."
 def begin_from(model: JEPA, checkpoint: Checkpoint, which: Literal["online", "target"] = "online") -> None:
     """Put the weights of a run into `model`: the encoder that was trained there, or the EMA target that followed it.
 
-    CheckpointError when the run had no target, when it shares nothing with the model, when pictures are seen by another
-    encoder, or when a frozen encoder would keep weights that nobody has trained.
+    CheckpointError when the run had no target, when it is of several embodiments that are not the model's, when it shares
+    nothing with the model, when pictures are seen by another encoder, or when a frozen encoder would keep weights that nobody
+    has trained.
     """
     run_dir, theirs, own = checkpoint.source, checkpoint.model, model.state_dict()
+    _require_same_bodies(model, checkpoint.manifest, str(run_dir))
     if which == "target":
         if checkpoint.target is None:
             raise CheckpointError(f"{run_dir} has no EMA target; leave train.init_encoder at online")
@@ -81,6 +83,24 @@ def seen_before(parent: Manifest, env_id: str) -> set[int]:
     if parent.spec.env_id != env_id:
         return set()
     return {seed for first, last in parent.data.train_seeds for seed in range(first, last + 1)}
+
+
+def _require_same_bodies(model: JEPA, parent: Manifest, run_dir: str) -> None:
+    """Raise CheckpointError where a number would mean another robot: one's weights would be taken for the other's."""
+    known = [parent.framing.spec(world) for world in (parent.spec, *(body.spec for body in parent.embodiments))]
+    ours = [body.spec for body in model.bodies]
+    if len(known) == 1:
+        return
+    alike = len(known) == len(ours) and all(
+        one.robot == other.robot and not one.differences(other, tuple(k for k in model.config.sensors if k in one.sensors))
+        for one, other in zip(known, ours, strict=True)
+    )
+    if not alike:
+        there, here = (", ".join(f"{s.robot} ({s.control_mode})" for s in specs) for specs in (known, ours))
+        raise CheckpointError(
+            f"{run_dir} is of the embodiments {there}, this model of {here}; name the same datasets in that order, or begin "
+            "with a run of one embodiment"
+        )
 
 
 def _fitted(name: str, value: Tensor, own: Tensor) -> Tensor | None:

@@ -18,7 +18,7 @@ from worldmodel.normalisation import MeanStd
 from worldmodel.predictor import PredictorConfig
 from worldmodel.train.begin import begin_from, scaled_as, seen_before
 from worldmodel.train.checkpoint import Checkpoint
-from worldmodel.train.manifest import DataSummary, Manifest, new_manifest
+from worldmodel.train.manifest import DataSummary, Embodiment, Manifest, new_manifest
 from worldmodel.types import ActionSpec, SensorSpec, WorldSpec
 
 PIXELS, BOTH = ("pixels",), ("pixels", "proprio")
@@ -95,6 +95,21 @@ def test_every_embodiment_begins_with_what_the_only_one_knew() -> None:
     first = "encoder.tokenize_vectors.proprio.bodies.0.layers.0.weight"
     assert torch.equal(state[first], parent.model["encoder.tokenize_vectors.proprio.layers.0.weight"])
     assert torch.equal(state[first.replace("bodies.0", "bodies.1")], anew)  # three numbers instead of two
+
+
+def test_embodiments_begin_as_themselves_or_not_at_all() -> None:
+    """In another order, or alone, a number would mean another robot, whose vectors have the same shape."""
+    arm, other = spec(), dataclasses.replace(spec(), robot="gantry")
+    known = manifest(embodiments=(Embodiment(other, {}),))
+    parent = dataclasses.replace(trained(model_of(BOTH, arm, other)), manifest=known)
+    model = model_of(BOTH, arm, other, seed=1)
+    begin_from(model, parent)
+    assert all(torch.equal(value, parent.model[name]) for name, value in model.state_dict().items())
+    for worlds in ((other, arm), (arm,)):
+        with pytest.raises(
+            CheckpointError, match=r"parent is of the embodiments none \(sweep\), gantry \(sweep\), this model of"
+        ):
+            begin_from(model_of(BOTH, *worlds, seed=1), parent)
 
 
 def test_a_frozen_encoder_takes_all_or_nothing() -> None:
