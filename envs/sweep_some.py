@@ -7,6 +7,8 @@ like that, the shortest push is made, of whichever object, after which one can.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from envs.experts import CLEARANCE, SWEEP_X_MAX, SWEEP_Y_MAX, Placed, clear_by_sweeps
@@ -31,10 +33,15 @@ EDGE = TABLE_HALF - 0.075
 """Furthest from the middle of the table that something is pushed, along x and y [m]: a light cup slides on."""
 
 
-def sweep_some(targets: list[Placed], others: list[Placed], rng: np.random.Generator) -> np.ndarray:
-    """A sweep (2, 2), start and end [m], that brings a target nearer to the bin, or into it, without the others."""
+def sweep_some(
+    targets: list[Placed], others: list[Placed], rng: np.random.Generator, obstacles: Sequence[Placed] = ()
+) -> np.ndarray:
+    """A sweep (2, 2), start and end [m], that brings a target nearer to the bin, or into it, without the others.
+
+    `obstacles` are minded where everything is to go into the bin.
+    """
     if not targets or not others:
-        return clear_by_sweeps(targets, rng)
+        return clear_by_sweeps(targets, rng, obstacles)
     best, score = _into_bin(targets, others)
     if score > 0:
         return best

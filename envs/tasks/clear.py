@@ -12,6 +12,7 @@ from envs.controls.low_level import LowLevelControl
 from envs.controls.pick_place import PickPlaceControl
 from envs.controls.sweep import SweepControl, to_unit
 from envs.experts.fetching import clear_by_hand
+from envs.experts.obstacles import obstacles
 from envs.experts.picking import aimed_pick, pick_into_bin
 from envs.experts.sweeping import aimed_sweep
 from envs.instructions import own_stream
@@ -74,7 +75,7 @@ class TableClear(Task):
         """See `Task.expert`."""
         if isinstance(control, SweepControl):
             targets, others = self.on_table(world, self.asking.target), self.on_table(world, self.asking.other)
-            return to_unit(sweep_some(targets, others, rng)).ravel()
+            return to_unit(sweep_some(targets, others, rng, obstacles(world))).ravel()
         slots = np.flatnonzero((self.statuses(world) == Status.TABLE) & self.asking.target).tolist()
         if isinstance(control, LowLevelControl):
             return control.toward(*clear_by_hand(world, control, slots))
