@@ -23,7 +23,7 @@ from agents.recordings import open_recordings
 from agents.report.write import write_report
 from agents.runs import build_agent, load_run
 from agents.sweep import command as sweep
-from agents.worldspec import action_word
+from agents.worldspec import BUDGETS, action_word
 from worldmodel.errors import ConfigError
 from worldmodel.train.checkpoint import MANIFEST, read_manifest
 from worldmodel.train.device import resolve_device
@@ -199,11 +199,13 @@ def _require_one_answer(config: ExperimentConfig, own: ExperimentConfig, overrid
     """Raise ConfigError for a setting of the environment on the command line that the evaluation would lay its own over."""
     named = {text.partition("=")[0] for text in overrides}
     for key, value in config.evaluate.env_overrides().items():
-        asked, before = (each.env.kwargs.get(key) for each in (config, own))
-        if f"env.kwargs.{key}" in named or asked not in (before, None):
+        names = BUDGETS if key in BUDGETS else (key,)
+        given = next((each for each in names if each in config.env.kwargs), key)  # by the name that this world has for it
+        asked, before = (each.env.kwargs.get(given) for each in (config, own))
+        if f"env.kwargs.{given}" in named or asked not in (before, None):
             name = f"evaluate.{EvalConfig.ENV_KEYS[key]}"
             raise ConfigError(
-                f"command line: env.kwargs.{key}={asked} would do nothing, as this evaluation sets {name}={value}; "
+                f"command line: env.kwargs.{given}={asked} would do nothing, as this evaluation sets {name}={value}; "
                 f"use {name}={asked}"
             )
 

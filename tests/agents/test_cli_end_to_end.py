@@ -139,6 +139,7 @@ def test_a_casual_evaluation_leaves_the_runs_own_alone(
         ("evaluate.num_objects=1 env.kwargs.num_objects=2", "sets evaluate.num_objects=1; use evaluate.num_objects=2"),
         ("evaluate.num_objects=1 'env.kwargs={robot: gantry, num_objects: 3}'", "use evaluate.num_objects=3"),
         ("env.kwargs.max_sweeps=2 evaluate.budget=3", "sets evaluate.budget=3; use evaluate.budget=2"),
+        ("env.kwargs.max_steps=2 evaluate.budget=3", "env.kwargs.max_steps=2 would do nothing"),
     ],
 )
 def test_a_setting_that_the_evaluation_overrides_is_refused(
