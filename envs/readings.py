@@ -38,7 +38,8 @@ class Readings:
     def state(self) -> np.ndarray:
         """Presence and pose of every object, and what the task adds: (40 or more,) float32."""
         slots = np.zeros((MAX_OBJECTS, len(STATE_PER_SLOT)), np.float32)
+        poses = self.world.poses
         for thing in self.world.objects:
             slots[thing.slot, 0] = 1
-            slots[thing.slot, 1:] = self.world.poses[thing.slot]
+            slots[thing.slot, 1:] = poses[thing.slot]
         return np.concatenate([slots.reshape(-1), self.task.state(self.world)], dtype=np.float32)

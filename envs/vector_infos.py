@@ -58,20 +58,19 @@ def spread(shares: Iterable[tuple[slice, Columns]], num: int) -> Info:
 
 def _place(infos: Info, part: slice, columns: Columns, num: int) -> None:
     for key, (values, has) in columns.items():
-        if isinstance(values, dict):
-            _place(infos.setdefault(key, {}), part, values, num)
-        else:
-            if key not in infos:
-                infos[key] = _empty(values, num)
-            if has is None and infos[key].dtype != object:
-                infos[key][part] = values
-            else:  # one by one, since a thing of its own may be a list
-                for i, value in enumerate(values):
-                    if has is None or has[i]:
-                        infos[key][part.start + i] = value
-        if f"_{key}" not in infos:
+        if key not in infos:
+            infos[key] = {} if isinstance(values, dict) else _empty(values, num)
             infos[f"_{key}"] = np.zeros(num, np.bool_)
         infos[f"_{key}"][part] = True if has is None else has
+        column = infos[key]
+        if isinstance(column, dict):
+            _place(column, part, values, num)
+        elif has is None and column.dtype != object:
+            column[part] = values
+        else:  # one by one, since a thing of its own may be a list
+            for i, value in enumerate(values):
+                if has is None or has[i]:
+                    column[part.start + i] = value
 
 
 def _empty(values: np.ndarray | list[Any], num: int) -> np.ndarray:
