@@ -7,7 +7,7 @@
 Every task and control mode is measured unless told otherwise. Each of task, control mode and robot is a row of the JSON file,
 with what each policy comes to. Episodes are written down in pieces: called again, a run goes on where the file ends, and other
 seeds replace those that are there. `--rate` measures the expert's actions a second instead, for so many seconds a row: policy,
-physics and an observation of 64 px, in one process. It says something only when the machine does nothing else.
+physics and an observation of 64 px, in one process, whose processor time is what counts: what one core does in a second.
 """
 
 from __future__ import annotations
@@ -53,10 +53,10 @@ def play(env: TabletopEnv, policy: str, seeds: range) -> dict[str, Any]:
         _, info = env.reset(seed=seed)
         over, peak = bool(info["success"]), 0.0
         while not over:
-            began = time.perf_counter()
+            began = time.process_time()
             action = env.expert_action(rng) if policy == "expert" else env.action_space.sample()
             _, _, terminated, truncated, info = env.step(action)
-            seconds += time.perf_counter() - began
+            seconds += time.process_time() - began
             peak, over = max(peak, info["peak_force"]), terminated or truncated
         values = (int(info["success"]), env.steps, round(peak, 1), info["num_dropped"], info["workspace_violations"])
         for kept, value in zip(episodes.values(), values, strict=True):
@@ -129,7 +129,7 @@ def measure(env: TabletopEnv, key: dict[str, str], policy: str, seeds: range, pa
 
 
 def rate(env: TabletopEnv, least: float) -> dict[str, Any]:
-    """Actions a second of the expert, in as many whole episodes as take `least` seconds."""
+    """Actions of the expert in a second of processor time, in as many whole episodes as take `least` seconds of it."""
     steps, seconds, seed = 0, 0.0, 0
     while seconds < least:
         played = play(env, "expert", range(seed, seed + 1))
