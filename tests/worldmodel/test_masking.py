@@ -91,7 +91,7 @@ def one_by_one(kind: BlockMaskConfig, num: int, num_frames: int, grid: int, rng:
     """Masks as sets of tokens, written a second time in loops: V-JEPA's union of blocks within the bounds on its share."""
 
     def blocks(count: int) -> list[set]:
-        area, ratio = rng.uniform(*kind.scale, count), rng.uniform(*np.log(kind.aspect), count)
+        area, ratio = rng.uniform(*kind.scale, count), rng.uniform(math.log(kind.aspect[0]), math.log(kind.aspect[1]), count)
         length = rng.uniform(*kind.duration, count)
         sizes = []
         for a, r, share in zip(area, ratio, length, strict=True):

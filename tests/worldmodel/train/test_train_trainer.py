@@ -115,7 +115,7 @@ def test_training_is_a_plain_loop(tmp_path):
                 parameter.grad = grad * min(1.0, 0.1 / float(norm))
             optimizer.step()
             schedule.step() if step < 7 else None
-            told.append((step + 1, 8, model.predictor[0].bias[0].item()))
+            told.append((step + 1, 8, model.predictor[0].bias[0].item()))  # type: ignore[index]
     assert clipped > 4
     for name, value in model.state_dict().items():
         if name not in ("encoder.bias", "norm.running_mean"):  # a bias before a normalisation learns from rounding alone
