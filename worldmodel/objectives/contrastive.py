@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from worldmodel.checks import require_at_least, require_positive
 from worldmodel.errors import DataError
 from worldmodel.nn.across import gather_across
+from worldmodel.nn.precision import at_least_float32, whole_precision
 from worldmodel.nn.tokenizers.instruction import WordTokenizer
 from worldmodel.types import Window
 
@@ -49,8 +50,9 @@ class InfoNCEConfig:
 
 def info_nce(x: Tensor, y: Tensor, temperature: float, same: Tensor | None = None) -> Tensor:
     """Symmetric loss (scalar) of x (B, C) and y (B, C); `same` (B, B) bool says which rows share a y, diagonal included."""
-    x, y = F.normalize(x, dim=-1), F.normalize(y, dim=-1)
-    logits = x @ y.T / temperature
+    x, y = (F.normalize(at_least_float32(one), dim=-1) for one in (x, y))
+    with whole_precision(x):
+        logits = x @ y.T / temperature
     target = torch.eye(len(x), device=x.device, dtype=x.dtype) if same is None else same.to(x.dtype)
     target = target / target.sum(dim=1, keepdim=True)  # `same` is symmetric, so that rows serve for columns too
     return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from worldmodel.checks import require_at_least, require_positive
 from worldmodel.nn.across import mean_across, num_ranks, same_on_all
+from worldmodel.nn.precision import at_least_float32, whole_precision
 
 
 @dataclass(frozen=True)
@@ -73,8 +74,9 @@ class SIGReg(nn.Module):
         directions = torch.randn(
             len(drawn), width, self.config.num_projections, generator=generator, device=generator.device
         )  # (P, D, M)
-        z = z.to(torch.promote_types(z.dtype, torch.float32))
+        z = at_least_float32(z)
         directions = same_on_all((directions / directions.norm(dim=1, keepdim=True)).to(z))
         picked = z.index_select(-2, same_on_all(drawn.to(z.device)))  # (B, T, P, D)
-        projected = torch.einsum("btpd,pdm->btpm", picked, directions)
-        return epps_pulley(projected, self.config.num_knots, self.config.t_max).mean()
+        with whole_precision(z):
+            projected = torch.einsum("btpd,pdm->btpm", picked, directions)
+            return epps_pulley(projected, self.config.num_knots, self.config.t_max).mean()

@@ -20,6 +20,7 @@ from torch import Tensor
 from worldmodel.checks import require_positive
 from worldmodel.errors import DataError
 from worldmodel.nn.across import mean_across, num_ranks
+from worldmodel.nn.precision import at_least_float32, whole_precision
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,11 @@ def variance_and_covariance(z: Tensor, config: VICRegConfig) -> tuple[Tensor, Te
     num, width = len(z) * num_ranks(), z.shape[-1]
     if num < 2:
         raise DataError("a batch of one window has no variance; VICReg needs two or more")
-    z = z.float() if z.dtype in (torch.bfloat16, torch.float16) else z
+    z = at_least_float32(z)
     centred = z - mean_across(z.mean(0))
-    covariance = mean_across(torch.einsum("btkd,btke->tkde", centred, centred) / len(z)) * (num / (num - 1))
+    with whole_precision(z):
+        products = torch.einsum("btkd,btke->tkde", centred, centred)
+    covariance = mean_across(products / len(z)) * (num / (num - 1))
     diagonal = covariance.diagonal(dim1=-2, dim2=-1)  # (T, K, D)
     variance = (config.gamma - (diagonal + config.eps).sqrt()).clamp_min(0).mean()
     apart = covariance.square().sum((-2, -1)) - diagonal.square().sum(-1)  # (T, K)
