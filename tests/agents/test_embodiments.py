@@ -25,6 +25,7 @@ from agents.measure import measure
 from agents.players import make_agent
 from agents.record import RecordConfig, record
 from agents.recordings import Recordings, open_recordings
+from agents.report.pictures import load_strips
 from agents.runs import Run, build_agent, load_run
 from tests.fakes import LineWorld
 from worldmodel.diagnostics import horizon_errors
@@ -304,7 +305,12 @@ def test_a_first_robot_that_sees_nothing_is_measured_without_pictures(data: tupl
     sources, experiment = (tmp_path / "feeling", data[0]), config(encoder={"sensor_dropout": 0.3})
     stages.fit_model(experiment, sources, tmp_path / "run", resume=False, progress=NoProgress())
     stages.fit_heads_of(experiment, sources, tmp_path / "run", progress=NoProgress())
-    assert "position_cm_0" in measure(experiment, sources, tmp_path / "run")
+    strips = tmp_path / "run" / "figures" / "strips.npz"
+    assert "position_cm_0" in measure(experiment, sources, tmp_path / "run") and not strips.exists()  # nobody fitted a decoder
+    fitted = dataclasses.replace(experiment, heads=dataclasses.replace(experiment.heads, picture_steps=20, picture_width=8))
+    stages.fit_heads_of(fitted, sources, tmp_path / "run", progress=NoProgress())
+    measure(fitted, sources, tmp_path / "run")
+    assert load_strips(strips)[0][0].real.shape[1:] == (8, 8, 3)
     # the world of each robot is compared with its environment, by the sensors that it has
     asked: list[str] = []
 
