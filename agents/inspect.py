@@ -18,7 +18,7 @@ from agents.inspect_data import draw_contents, show_contents
 from agents.report import collect
 from agents.report.health import HEALTH
 from agents.report.types import HorizonCurve
-from agents.runs import load_run
+from agents.runs import Run, load_run
 from agents.worldspec import spec_of
 from worldmodel.data import Dataset
 from worldmodel.data.format.features import IMPORTED
@@ -88,7 +88,7 @@ def show_run(path: Path, make_env: MakeEnv, screen: Screen) -> list[str]:
         "world": f"{manifest.spec.env_id}, robot {manifest.spec.robot}, control mode {manifest.spec.control_mode}",
         "model": f"{run.model.num_parameters / 1e6:.2f} M parameters, {manifest.step} updates",
         "sensors": run.model.config.sensors,
-        "heads": "none yet" if run.heads is None else f"progress, picture; {len(run.heads.recorded_actions)} recorded actions",
+        "heads": _heads(run),
         "data": f"{data.num_episodes} episodes, {data.num_frames} frames, fingerprint {data.fingerprint[:16]}",
         "code": f"{manifest.commit}, " + ", ".join(f"{name} {version}" for name, version in manifest.packages.items()),
         "size": f"{sum(f.stat().st_size for f in path.glob('*.safetensors')) / 1e6:.1f} MB of weights",
@@ -149,6 +149,16 @@ def misfits(spec: WorldSpec, sensors: tuple[str, ...] | None, make_env: MakeEnv)
         return [f"environment: {line}" for line in spec.differences(spec_of(env), sensors)]
     finally:
         env.close()
+
+
+def _heads(run: Run) -> str:
+    """What reads the latent, or what stands in its place."""
+    if run.heads is not None:
+        return f"progress, picture; {len(run.heads.recorded_actions)} recorded actions"
+    if run.recorded is None:
+        return "none yet"
+    frames = len(next(iter(run.recorded.frames.values())))
+    return f"none, as there are no labels; {frames} frames that can be goals, {len(run.recorded.actions)} recorded actions"
 
 
 def _plain(value: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,9 @@ import numpy as np
 import pytest
 
 from agents import cli, strict
+from agents.console import Screen
 from agents.experiment import ExperimentConfig, load_experiment
+from agents.inspect import show_run
 from agents.recorded import RECORDED, best_frame, load_recorded
 from agents.runs import load_run
 from agents.stages import with_goals
@@ -110,6 +113,9 @@ def test_a_run_without_labels_has_goals_in_place_of_heads(folders: tuple[Path, P
     assert run.heads is None and run.recorded is not None and RECORDED in run.manifest.checksums
     measured = json.loads((folders[2] / "diagnostics.json").read_text())
     assert {"effective_rank", "action_rank"} <= measured["measures"].keys()
+    screen = io.StringIO()
+    assert show_run(folders[2], cli.make_env, Screen(screen)) == []
+    assert "none, as there are no labels; " in screen.getvalue() and "16 recorded actions" in screen.getvalue()
     broken = tmp_path / "run"
     broken.mkdir()
     for file in folders[2].glob("*.*"):
