@@ -115,7 +115,12 @@ def turn_by_hand(
         return WayPoint(np.array([*tip[:2], TRAVEL_Z, world.tool_yaw]), 0.0)
     if abs(turn) < SURE_TURN:
         return retreat(world)
-    return fetch(world, control, thing.slot, mark[:2], 0.0)
+    point = fetch(world, control, thing.slot, mark[:2], 0.0)
+    twist = turned(point.pose[3], world.tool_yaw) - world.tool_yaw
+    other = _round(world, control, twist, 2)
+    if tip[2] > TRAVEL_Z - 0.03 and other != twist:
+        return WayPoint(np.append(point.pose[:3], world.tool_yaw + np.clip(other, -STEP, STEP)), point.opening)
+    return point
 
 
 def _round(world: World, control: LowLevelControl, turn: float, fold: int) -> float:

@@ -207,8 +207,9 @@ def test_every_task_has_its_id() -> None:
 @pytest.mark.parametrize(("control", "name"), [("sweep", "max_sweeps"), ("ee_delta", "max_steps"), ("pick_place", "max_steps")])
 def test_a_budget_is_told_by_the_name_of_what_it_counts_and_taken_by_both(control: str, name: str) -> None:
     for given in ("max_sweeps", "max_steps"):
-        env = TabletopEnv("gantry", control_mode=control, observations=["state"], **{given: 5})
+        asked: dict[str, Any] = {"control_mode": control, "observations": ["state"], given: 5}
+        env = TabletopEnv("gantry", **asked)
         kwargs = env.describe()["env_kwargs"]
-        assert kwargs[name] == 5 and not {"max_sweeps", "max_steps"} - {name} & kwargs.keys()
-        assert TabletopEnv(observations=["state"], **{k: v for k, v in kwargs.items() if k == name}).max_sweeps == 5
+        assert kwargs[name] == 5 and kwargs.keys().isdisjoint({"max_sweeps", "max_steps"} - {name})
+        assert env.max_sweeps == env.max_steps == TabletopEnv(**kwargs).max_steps == 5
         env.close()
