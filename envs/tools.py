@@ -51,7 +51,7 @@ class Paddle:
     reach = 0.0
     max_opening = 0.0
     gains = (1.0, 1.0)
-    wrist_inertia = 0.0
+    wrist_inertia = 0.02
 
     def add_to(self, spec: mujoco.MjSpec, flange: mujoco.MjsBody, handle: float) -> None:
         """See `Tool.add_to`."""
