@@ -54,8 +54,8 @@ class HealthReport:
     """Windows that it is a mean over: of episodes with at least H actions."""
     measures: dict[str, float | str]
     """Numbers by name; those of `worldmodel.diagnostics.ALARMS` among them."""
-    surprise: SurpriseScale
-    """What errors are usual."""
+    surprise: SurpriseScale | None
+    """What errors are usual; None of a single window, which cannot tell."""
 
     @property
     def alarms(self) -> list[str]:
@@ -96,7 +96,8 @@ def health_of(
     goal = goal_approach([latents_of(run, episode) for episode in solved])
     if goal is not None:
         measures |= {"goal_order": goal.order, "goal_falling_share": goal.falling_share, "goal_episodes": goal.num_episodes}
-    return HealthReport(drift, len(drifting.actions), measures, fit_surprise(model, usual))
+    surprise = fit_surprise(model, usual) if len(z) > 1 else None
+    return HealthReport(drift, len(drifting.actions), measures, surprise)
 
 
 def longest_windows(recordings: Recordings, embodiment: int = 0) -> AnyWindows:

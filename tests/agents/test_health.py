@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import gymnasium
 import numpy as np
@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from agents import stages
-from agents.health import NUM_WINDOWS, load_surprise, longest_windows
+from agents.health import NUM_WINDOWS, health_of, load_surprise, longest_windows
 from agents.inspect import drift_line, health_lines
 from agents.measure import measure
 from agents.recordings import open_recordings
@@ -123,3 +123,19 @@ def test_a_model_of_blocks_is_refused(tmp_path: Path, data: Path) -> None:
     env: gymnasium.Env = LineWorld(3, ACTIONS)
     with pytest.raises(ConfigError, match="takes 2 actions as one"):
         expectation(load_run(tmp_path / "run"), env, 1, np.random.default_rng(0))
+
+
+def test_a_single_window_is_measured_without_a_scale_of_surprise(run_dir: Path, data: Path) -> None:
+    recordings = open_recordings(data, config(frame_skip=1))
+    windows = longest_windows(recordings)
+
+    class First:
+        """Of all windows, one."""
+
+        num_windows = 1
+
+        def batch(self, indices: np.ndarray) -> Any:
+            return windows.batch(np.zeros(len(indices), np.int64))
+
+    found = health_of(load_run(run_dir), recordings, torch.Generator().manual_seed(0), cast(Any, First()))
+    assert found.surprise is None and "action_ratio" not in found.measures and "std" in found.measures
