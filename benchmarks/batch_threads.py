@@ -17,8 +17,8 @@ import numpy as np
 from mujoco.batch import Batch
 
 from envs.controls.sweep import to_table
-from envs.motion import STEPS_PER_TICK, Stage
-from envs.skills import SweepResult, SweepSkill
+from envs.robots.motion import STEPS_PER_TICK, Stage
+from envs.skills.sweep import SweepResult, SweepSkill
 from envs.tabletop import TabletopEnv
 
 FIELDS = ("qpos", "qvel", "ctrl", "sensordata", "M")

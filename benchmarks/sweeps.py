@@ -25,8 +25,8 @@ os.environ.setdefault("LP_NUM_THREADS", "0")  # the software renderer too keeps 
 
 import numpy as np
 
-from envs.motion import STEPS_PER_TICK
-from envs.rendering import FANCY, SUPERSAMPLE
+from envs.robots.motion import STEPS_PER_TICK
+from envs.sensors.rendering import FANCY, SUPERSAMPLE
 from envs.tabletop import TabletopEnv, mujoco  # from there: envs chooses the GL backend before mujoco is imported
 
 CONTESTS = (("arm", "sweep", 8, 12), ("gantry", "sweep", 8, 12), ("arm", "ee_delta", 40, 8), ("arm", "joint", 40, 8))

@@ -30,11 +30,14 @@ CLASSICS = {
 """The field's small worlds: Gymnasium id -> class."""
 
 if TABLE_CLEAR not in gymnasium.registry:
-    gymnasium.register(id=TABLE_CLEAR, entry_point="envs.tabletop:TabletopEnv", vector_entry_point="envs.vector:tabletop")
+    gymnasium.register(id=TABLE_CLEAR, entry_point="envs.tabletop:TabletopEnv", vector_entry_point="envs.vector.env:tabletop")
 for _id, _task in TABLE_TASKS.items():
     if _id not in gymnasium.registry:
         gymnasium.register(
-            id=_id, entry_point="envs.tabletop:TabletopEnv", vector_entry_point="envs.vector:tabletop", kwargs={"task": _task}
+            id=_id,
+            entry_point="envs.tabletop:TabletopEnv",
+            vector_entry_point="envs.vector.env:tabletop",
+            kwargs={"task": _task},
         )
 for _id, _entry in CLASSICS.items():
     if _id not in gymnasium.registry:

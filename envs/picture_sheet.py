@@ -20,8 +20,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from envs import TABLE_CLEAR
-from envs.motion import STEPS_PER_TICK
-from envs.sensors import DEPTHS, PICTURES, SEGMENTATIONS
+from envs.robots.motion import STEPS_PER_TICK
+from envs.sensors.reading import DEPTHS, PICTURES, SEGMENTATIONS
 from envs.tabletop import TabletopEnv
 from envs.tasks import TASKS
 from envs.variations import FACTORS

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from envs.names import require_known
 from envs.robots import require_robot
-from envs.scene import MAX_OBJECTS
+from envs.table.scene import MAX_OBJECTS
 from envs.tasks import TASKS
 from envs.tasks.base import Task
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from envs.sensors import KEYS, VECTORS, WORDS
+from envs.sensors.reading import KEYS, VECTORS, WORDS
 from envs.tabletop import TabletopEnv
 from envs.tasks import TASKS
 from envs.variations import FACTORS

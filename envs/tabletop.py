@@ -14,20 +14,20 @@ from gymnasium.spaces import Box
 
 from envs.controls import CONTROLS
 from envs.controls.base import Outcome
-from envs.edits import edited
-from envs.instructions import text_bytes
-from envs.motion import Stage, run
+from envs.goals.showing import goal_of
+from envs.instructions.grammar import text_bytes
 from envs.names import require_known
-from envs.objects import TableObject
-from envs.readings import Readings
-from envs.rendering import FilmCamera
 from envs.robots import make_robot
-from envs.sensors import Sensors, SensorsConfig, Vector
+from envs.robots.motion import Stage, run
+from envs.sensors.reading import Sensors, SensorsConfig, Vector
+from envs.sensors.rendering import FilmCamera
+from envs.sensors.vectors import Readings
 from envs.setup import Setup
-from envs.showing import goal_of
+from envs.table.edits import edited
+from envs.table.objects import TableObject
+from envs.table.world import World
 from envs.tasks.base import Status, Verdict
 from envs.variations import Variations, VariationsConfig
-from envs.world import World
 
 
 class TabletopEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
@@ -70,9 +70,9 @@ class TabletopEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
         controller tick (20 ms) of the last action. With `instruction="any"` each episode asks in words for some objects, or
         for all; `paraphrases` are the wordings, train or held_out.
 
-        `observations` names what is observed (`envs.sensors`); `cameras` gives a camera's size where it is not `image_size`,
-        {"side": 96, "wrist": (64, 96)}; `variations` says what differs between episodes besides the task (`envs.variations`),
-        {"factors": ["light", "camera"], "split": "train"}. ValueError names a wrong argument.
+        `observations` names what is observed (`envs.sensors.reading`); `cameras` gives a camera's size where it is not
+        `image_size`, {"side": 96, "wrist": (64, 96)}; `variations` says what differs between episodes besides the task
+        (`envs.variations`), {"factors": ["light", "camera"], "split": "train"}. ValueError names a wrong argument.
         """
         setup = Setup.of(
             robot, task, control_mode, num_objects, {"max_sweeps": max_sweeps, "max_steps": max_steps}, instruction, paraphrases

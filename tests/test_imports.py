@@ -149,8 +149,8 @@ def test_other_folders_do_not_import_the_composition_root_either():
 @pytest.mark.parametrize(
     ("module", "source", "caught"),
     [
-        ("envs.arm", "import torch.nn", ["torch.nn"]),
-        ("envs.arm", "from worldmodel.types import Episode", ["worldmodel.types", "worldmodel.types.Episode"]),
+        ("envs.robots.arm", "import torch.nn", ["torch.nn"]),
+        ("envs.robots.arm", "from worldmodel.types import Episode", ["worldmodel.types", "worldmodel.types.Episode"]),
         ("worldmodel.jepa", "def f():\n    import mujoco", ["mujoco"]),
         ("worldmodel.data.reader", "from ...agents import mpc", ["agents", "agents.mpc"]),
         ("agents.mpc", "import envs", ["envs"]),

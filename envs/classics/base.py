@@ -18,7 +18,7 @@ from gymnasium.spaces import Box, Dict
 from envs.classics.ahead import walked_ahead
 from envs.classics.describing import described
 from envs.classics.task import Task
-from envs.rendering import Camera, FilmCamera
+from envs.sensors.rendering import Camera, FilmCamera
 from envs.tasks.base import Status
 
 RESET_OPTIONS = ("goal", "state", "goal_state")

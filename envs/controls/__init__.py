@@ -9,8 +9,8 @@ from envs.controls.ee_delta import EndEffectorDelta
 from envs.controls.joint import JointVelocity
 from envs.controls.pick_place import PickPlaceControl
 from envs.controls.sweep import SweepControl
-from envs.gripper import Gripper
-from envs.tools import Paddle, Tool
+from envs.robots.gripper import Gripper
+from envs.robots.tools import Paddle, Tool
 
 CONTROLS: dict[str, tuple[Callable[[], Tool], type[Control]]] = {
     "sweep": (Paddle, SweepControl),

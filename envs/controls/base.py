@@ -9,9 +9,9 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from envs.motion import Motion, Stage
-from envs.pick_place import PickPlaceConfig
-from envs.world import World
+from envs.robots.motion import Motion, Stage
+from envs.skills.pick_place import PickPlaceConfig
+from envs.table.world import World
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Control(ABC):
 
     @abstractmethod
     def act(self, action: np.ndarray) -> Generator[Stage, None, Outcome]:
-        """Carry out one action (A,), clipped to its bounds, for whoever steps the physics: see `envs.motion.run`.
+        """Carry out one action (A,), clipped to its bounds, for whoever steps the physics: see `envs.robots.motion.run`.
 
         Never raises: what cannot be reached is approached as far as it can be.
         """

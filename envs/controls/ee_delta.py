@@ -8,7 +8,7 @@ import numpy as np
 
 from envs.controls.base import Rules
 from envs.controls.low_level import MAX_LEAD, WORKSPACE_HIGH, WORKSPACE_LOW, LowLevelControl, turned
-from envs.world import World
+from envs.table.world import World
 
 MAX_SPEED = 0.25
 """Of the tool along each axis, at an action of 1 [m/s]."""

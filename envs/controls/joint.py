@@ -7,7 +7,7 @@ import numpy as np
 
 from envs.controls.base import Rules
 from envs.controls.low_level import LowLevelControl, in_workspace, turned
-from envs.world import World
+from envs.table.world import World
 
 STEP = 0.03
 """Furthest that the expert's next way point is from the tool [m]."""

@@ -8,9 +8,9 @@ from collections.abc import Generator
 import numpy as np
 
 from envs.controls.base import Control, Outcome, Rules
-from envs.motion import Stage
-from envs.pick_place import PickPlaceSkill
-from envs.world import World
+from envs.robots.motion import Stage
+from envs.skills.pick_place import PickPlaceSkill
+from envs.table.world import World
 
 TICKS_PER_ACTION = 5
 """Controller ticks of 20 ms: ten actions a second."""

@@ -9,9 +9,9 @@ import numpy as np
 
 from envs.controls.base import Control, Outcome, Rules
 from envs.controls.sweep import image_from_action, to_table, to_unit
-from envs.motion import Stage
-from envs.pick_place import PickPlaceSkill
-from envs.world import World
+from envs.robots.motion import Stage
+from envs.skills.pick_place import PickPlaceSkill
+from envs.table.world import World
 
 PICK_LOW, PICK_HIGH = np.array([-0.24, -0.28]), np.array([0.24, 0.42])
 """Corners of the region in which is picked and placed, (x, y) [m]: actions of -1 and +1."""
@@ -20,7 +20,7 @@ YAW_SCALE = np.pi / 2
 
 
 class PickPlaceControl(Control):
-    """Action (6,): pick x, pick y, pick yaw, place x, place y, place yaw. See `envs.pick_place.PickPlaceSkill`."""
+    """Action (6,): pick x, pick y, pick yaw, place x, place y, place yaw. See `envs.skills.pick_place.PickPlaceSkill`."""
 
     name = "pick_place"
     names = ("pick_x", "pick_y", "pick_yaw [pi/2 rad]", "place_x", "place_y", "place_yaw [pi/2 rad]")

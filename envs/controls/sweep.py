@@ -8,17 +8,17 @@ from typing import Any
 import numpy as np
 
 from envs.controls.base import Control, Outcome, Rules
-from envs.motion import Stage
-from envs.scene import CAMERA_HALF_VIEW, CAMERA_POS
-from envs.skills import SweepConfig, SweepSkill
-from envs.world import World
+from envs.robots.motion import Stage
+from envs.skills.sweep import SweepConfig, SweepSkill
+from envs.table.scene import CAMERA_HALF_VIEW, CAMERA_POS
+from envs.table.world import World
 
 SWEEP_LOW, SWEEP_HIGH = np.array([-0.22, -0.31]), np.array([0.22, 0.34])
 """Corners of the region in which a sweep starts and ends, (x, y) [m]: actions of -1 and +1."""
 
 
 class SweepControl(Control):
-    """Action (4,): start x, start y, end x, end y over the region of sweeps. See `envs.skills.SweepSkill`."""
+    """Action (4,): start x, start y, end x, end y over the region of sweeps. See `envs.skills.sweep.SweepSkill`."""
 
     name = "sweep"
     names = ("start_x", "start_y", "end_x", "end_y")

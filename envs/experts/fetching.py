@@ -13,8 +13,8 @@ import numpy as np
 from envs.controls.low_level import LowLevelControl
 from envs.experts.grasping import PLAY, find_grasp
 from envs.experts.picking import place_in_bin
-from envs.scene import TABLE_HALF
-from envs.world import World
+from envs.table.scene import TABLE_HALF
+from envs.table.world import World
 
 TRAVEL_Z = 0.135
 """Height of the fingertips above everything that stands [m]."""

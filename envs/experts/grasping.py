@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import mujoco
 import numpy as np
 
-from envs.gripper import FINGER_HALF
-from envs.objects import TableObject
-from envs.scene import CYLINDER
-from envs.world import World
+from envs.robots.gripper import FINGER_HALF
+from envs.table.objects import TableObject
+from envs.table.scene import CYLINDER
+from envs.table.world import World
 
 NUM_YAWS = 36
 """Lines through an object that are tried."""

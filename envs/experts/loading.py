@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from envs.dishes import SPAWN_HIGH, SPAWN_LOW, axis_of, is_plate
-from envs.objects import TableObject
-from envs.rack import CUP_SLOTS, PLATE_SLOTS
-from envs.world import World
+from envs.table.dishes import SPAWN_HIGH, SPAWN_LOW, axis_of, is_plate
+from envs.table.objects import TableObject
+from envs.table.rack import CUP_SLOTS, PLATE_SLOTS
+from envs.table.world import World
 
 REACH = 0.052
 """How far from the middle an open finger is [m]."""

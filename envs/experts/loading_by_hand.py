@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from envs.controls.low_level import LowLevelControl
-from envs.dishes import axis_of, is_plate, resting
 from envs.experts.fetching import WayPoint, retreat
 from envs.experts.loading import CUP_YAW, free_slot, hold
-from envs.objects import TableObject
-from envs.world import World
+from envs.table.dishes import axis_of, is_plate, resting
+from envs.table.objects import TableObject
+from envs.table.world import World
 
 CARRY = 0.135
 """Height over its rest at which a dish is carried, above everything that stands [m]."""

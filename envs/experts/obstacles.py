@@ -6,9 +6,9 @@ import mujoco
 import numpy as np
 
 from envs.experts.sweeping import Placed
-from envs.scene import CYLINDER
+from envs.table.scene import CYLINDER
+from envs.table.world import World
 from envs.variations.factors import MAX_DISTRACTORS
-from envs.world import World
 
 DISCS = 5
 """Discs by which a long thing is covered."""

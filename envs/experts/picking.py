@@ -6,8 +6,8 @@ import numpy as np
 
 from envs.controls.pick_place import PICK_HIGH, PICK_LOW, PickPlaceControl
 from envs.experts.grasping import Grasp, find_grasp
-from envs.scene import BIN_DEPTH, TABLE_HALF
-from envs.world import World
+from envs.table.scene import BIN_DEPTH, TABLE_HALF
+from envs.table.world import World
 
 BIN_Y = TABLE_HALF + BIN_DEPTH / 2
 """Where things are let go over the bin [m]."""

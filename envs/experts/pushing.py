@@ -7,10 +7,10 @@ import numpy as np
 from envs.controls.sweep import SWEEP_HIGH, SWEEP_LOW
 from envs.experts.fetching import TRAVEL_Z, WayPoint
 from envs.experts.grasping import widths
-from envs.gripper import FINGER_HALF
-from envs.objects import TableObject
-from envs.tools import PADDLE_CAP, PADDLE_HALF
-from envs.world import World
+from envs.robots.gripper import FINGER_HALF
+from envs.robots.tools import PADDLE_CAP, PADDLE_HALF
+from envs.table.objects import TableObject
+from envs.table.world import World
 
 ROOM = 0.03
 """Distance behind the object at which the paddle comes down: a fast robot still sways there [m]."""

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from envs.scene import TABLE_HALF
-from envs.tools import PADDLE_CAP, PADDLE_HALF
+from envs.robots.tools import PADDLE_CAP, PADDLE_HALF
+from envs.table.scene import TABLE_HALF
 
 Placed = tuple[np.ndarray, float]
 """(x, y) [m] and footprint radius [m] of an object on the table."""

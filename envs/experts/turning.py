@@ -13,10 +13,10 @@ from envs.controls.low_level import LowLevelControl, turned
 from envs.controls.sweep import SWEEP_HIGH, SWEEP_LOW
 from envs.experts.fetching import GRASP_Z, TRAVEL_Z, WayPoint, fetch, retreat
 from envs.experts.pushing import ROOM, push_by_hand
-from envs.footprints import turn_left, yaw_of
-from envs.objects import TableObject
-from envs.tools import PADDLE_CAP, PADDLE_HALF
-from envs.world import World
+from envs.robots.tools import PADDLE_CAP, PADDLE_HALF
+from envs.table.footprints import turn_left, yaw_of
+from envs.table.objects import TableObject
+from envs.table.world import World
 
 # C candidate sweeps   4 faces of the box
 

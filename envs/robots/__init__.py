@@ -1,6 +1,6 @@
 """Robots by name: those built here, and other people's arms where their files are on this machine.
 
-arm, gantry                     primitive shapes, always there: `envs.arm`
+arm, gantry                     primitive shapes, always there: `envs.robots.arm`
 ogbench:ur5e_2f85               from the package ogbench
 menagerie:NAME                  a folder of MuJoCo Menagerie, such as menagerie:franka_emika_panda
 mjcf:PATH                       any file with a serial arm
@@ -8,11 +8,11 @@ mjcf:PATH                       any file with a serial arm
 
 from __future__ import annotations
 
-from envs.arm import ROBOTS, Robot
 from envs.names import require_known
 from envs.robots import files
+from envs.robots.arm import ROBOTS, Robot
 from envs.robots.mounted import MountedArm
-from envs.tools import Tool
+from envs.robots.tools import Tool
 
 
 def require_robot(name: str) -> None:

@@ -11,12 +11,12 @@ from pathlib import Path
 import mujoco
 import numpy as np
 
-from envs.arm import DARK, Arm
 from envs.robots import mjcf, placing, published
+from envs.robots.arm import DARK, Arm
 from envs.robots.reach import reach_of
+from envs.robots.tools import Paddle, Tool, add_servo
 from envs.robots.waiting import choose, cloud, poses_to_wait
-from envs.scene import FLOOR_Z
-from envs.tools import Paddle, Tool, add_servo
+from envs.table.scene import FLOOR_Z
 
 CYLINDER = mujoco.mjtGeom.mjGEOM_CYLINDER
 MIN_ARMATURE = 0.1
@@ -28,7 +28,7 @@ MIN_COVERED = 0.8
 
 
 class MountedArm:
-    """An arm from an MJCF file. See `envs.arm.Robot` for its fields."""
+    """An arm from an MJCF file. See `envs.robots.arm.Robot` for its fields."""
 
     handle = Arm.handle
     tool_speed = Arm.tool_speed

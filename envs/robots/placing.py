@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from envs.arm import Arm
+from envs.robots.arm import Arm
 from envs.robots.reach import Reach
-from envs.scene import CAMERA_HALF_VIEW, CAMERA_POS
+from envs.table.scene import CAMERA_HALF_VIEW, CAMERA_POS
 
 BASE_Y = 0.015
 """The arm stands before the middle of the workspace [m]."""

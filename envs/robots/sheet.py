@@ -15,8 +15,8 @@ import mujoco
 import numpy as np
 from PIL import Image
 
-from envs.motion import STEPS_PER_TICK, Stage
 from envs.picture_sheet import Row, sheet
+from envs.robots.motion import STEPS_PER_TICK, Stage
 from envs.tabletop import TabletopEnv
 
 SHOWN = {"sweep": ("clear", Stage.SWEEP), "pick_place": ("pick", Stage.CARRY)}

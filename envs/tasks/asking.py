@@ -7,11 +7,11 @@ from typing import Any, cast, get_args
 
 import numpy as np
 
-from envs.denotation import denoted
-from envs.instructions import Instruction, Named, draw_instruction
+from envs.instructions.denotation import denoted
+from envs.instructions.grammar import Instruction, Named, draw_instruction
+from envs.instructions.wordings import Goal, Split
 from envs.names import require_known
-from envs.scene import MAX_OBJECTS
-from envs.wordings import Goal, Split
+from envs.table.scene import MAX_OBJECTS
 
 INSTRUCTIONS = ("all", "any")
 """The task's own sentence, which asks for everything, or one drawn for each episode."""
@@ -43,8 +43,8 @@ class Asking:
     def ask(self, objects: Sequence[Named], stream: np.random.Generator) -> Instruction:
         """What an episode with these objects asks for; it is remembered.
 
-        `stream` is the instructions' own (`envs.instructions.own_stream`), so that the objects are drawn as if nothing were
-        asked. ValueError when given words denote nothing plain.
+        `stream` is the instructions' own (`envs.instructions.grammar.own_stream`), so that the objects are drawn as if nothing
+        were asked. ValueError when given words denote nothing plain.
         """
         every = frozenset(thing.slot for thing in objects)
         if self.words is not None:

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import mujoco
 import numpy as np
 
-from envs.objects import TableObject, draw_objects
-from envs.pick_place import PickPlaceConfig
-from envs.scene import BIN_DEPTH, BIN_FLOOR_Z, FLOOR_Z, MAX_OBJECTS, TABLE_HALF
+from envs.skills.pick_place import PickPlaceConfig
+from envs.table.objects import TableObject, draw_objects
+from envs.table.scene import BIN_DEPTH, BIN_FLOOR_Z, FLOOR_Z, MAX_OBJECTS, TABLE_HALF
+from envs.table.world import World
 from envs.tasks.asking import Asking
-from envs.world import World
 
 if TYPE_CHECKING:
     from envs.controls.base import Control
@@ -112,7 +112,7 @@ class Task(ABC):
         """A noisy action (A,) that is likely to move something; any random one when there is nothing to move."""
 
     def draw_objects(self, num_objects: int, rng: np.random.Generator) -> list[TableObject]:
-        """`envs.objects.draw_objects`, as this episode varies them."""
+        """`envs.table.objects.draw_objects`, as this episode varies them."""
         objects = draw_objects(num_objects, rng)
         return objects if self.alter is None else self.alter(objects)
 

@@ -14,14 +14,14 @@ from envs.controls.sweep import SweepControl, to_unit
 from envs.experts.fetching import clear_by_hand
 from envs.experts.obstacles import obstacles
 from envs.experts.picking import aimed_pick, pick_into_bin
+from envs.experts.sweep_some import sweep_some
 from envs.experts.sweeping import aimed_sweep
-from envs.instructions import own_stream
-from envs.objects import TableObject
-from envs.scene import BIN_DEPTH, BIN_FLOOR_Z, TABLE_HALF
-from envs.sweep_some import sweep_some
+from envs.instructions.grammar import own_stream
+from envs.table.objects import TableObject
+from envs.table.scene import BIN_DEPTH, BIN_FLOOR_Z, TABLE_HALF
+from envs.table.world import World
 from envs.tasks.asking import Asking
 from envs.tasks.base import Layout, Status, Task, Verdict
-from envs.world import World
 
 SPAWN_LOW, SPAWN_HIGH = np.array([-0.19, -0.20]), np.array([0.19, 0.20])
 """Corners of the part of the table on which objects start, (x, y) [m]."""

@@ -11,18 +11,18 @@ import numpy as np
 from envs.controls.base import Control
 from envs.controls.low_level import LowLevelControl
 from envs.controls.pick_place import PickPlaceControl
-from envs.dishes import draw_dishes, is_plate, resting, shelve, slot_of, spread
 from envs.experts.loading import load_next, load_roughly
 from envs.experts.loading_by_hand import load_by_hand
-from envs.instructions import own_stream
-from envs.motion import QUIET_SPEED
-from envs.objects import TableObject
-from envs.pick_place import PickPlaceConfig
-from envs.rack import Limits, add_rack, add_stand
-from envs.scene import FLOOR_Z, MAX_OBJECTS
+from envs.instructions.grammar import own_stream
+from envs.robots.motion import QUIET_SPEED
+from envs.skills.pick_place import PickPlaceConfig
+from envs.table.dishes import draw_dishes, is_plate, resting, shelve, slot_of, spread
+from envs.table.objects import TableObject
+from envs.table.rack import Limits, add_rack, add_stand
+from envs.table.scene import FLOOR_Z, MAX_OBJECTS
+from envs.table.world import World
 from envs.tasks.asking import Asking
 from envs.tasks.base import Layout, Status, Task, Verdict
-from envs.world import World
 
 DROPPED_Z = -0.05
 """A dish whose centre is lower has left the table [m]."""
@@ -32,9 +32,9 @@ class LoadRack(Task):
     """Reward: share of the denoted dishes that an action brought into a slot, less the share that it dropped on the floor.
 
     A plate is in a slot when it stands on edge between the tines, within 20 degrees and 14 mm; a cup when it stands in a
-    cell, either way up, within 10 degrees and 20 mm (`envs.rack.Limits`); both at rest and let go. Which slot is the player's
-    choice. Success: every denoted dish in a slot, and the others still on the table. Over when no denoted dish is on the
-    table any more.
+    cell, either way up, within 10 degrees and 20 mm (`envs.table.rack.Limits`); both at rest and let go. Which slot is the
+    player's choice. Success: every denoted dish in a slot, and the others still on the table. Over when no denoted dish is
+    on the table any more.
 
     Plates start on edge in small stands: a hand that points straight down can take a plate by its sides, but could not lift
     one that lies flat. The bin is not there. Factors of variation leave the dishes' shapes and sizes as they are: the rack is

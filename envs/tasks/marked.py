@@ -8,12 +8,12 @@ from typing import Any
 import mujoco
 import numpy as np
 
-from envs.marks import MARK_NAMES, add_disc, move_mark
-from envs.objects import TableObject
-from envs.scene import MAX_OBJECTS
+from envs.table.marks import MARK_NAMES, add_disc, move_mark
+from envs.table.objects import TableObject
+from envs.table.scene import MAX_OBJECTS
+from envs.table.world import World
 from envs.tasks.base import Layout, Status, Task, Verdict
 from envs.tasks.clear import start_layout
-from envs.world import World
 
 REST_SPEED = 0.05
 """An object faster than this has not arrived [m/s]."""

@@ -12,9 +12,9 @@ from envs.controls.pick_place import PickPlaceControl
 from envs.experts.fetching import fetch, retreat
 from envs.experts.grasping import find_grasp
 from envs.experts.picking import aimed_pick
-from envs.objects import TableObject
+from envs.table.objects import TableObject
+from envs.table.world import World
 from envs.tasks.marked import MarkedTask
-from envs.world import World
 
 
 class TablePick(MarkedTask):

@@ -13,12 +13,12 @@ from envs.controls.sweep import to_unit
 from envs.experts.pushing import push_by_hand, push_by_sweep
 from envs.experts.sweeping import aimed_sweep
 from envs.experts.turning import turn_by_hand, turn_by_sweep
-from envs.footprints import fold_of, sides_of, turn_left, yaw_of
-from envs.marks import add_footprint, show_footprint
-from envs.objects import TableObject
+from envs.table.footprints import fold_of, sides_of, turn_left, yaw_of
+from envs.table.marks import add_footprint, show_footprint
+from envs.table.objects import TableObject
+from envs.table.world import World
 from envs.tasks.base import Layout
 from envs.tasks.marked import MarkedTask
-from envs.world import World
 
 AREA = np.array([0.13, 0.13])
 """Half of the part of the table in which the object starts and the mark is, (x, y) [m]: all sides are within reach."""
@@ -28,9 +28,9 @@ class TablePush(MarkedTask):
     """See `MarkedTask` for reward and end. The mark is a pose: a box stands upright on it, and within 10 degrees of its yaw.
 
     The mark is the object's footprint. That of a box has a direction, which half a turn brings back, or a quarter of one when
-    no side is 1.2 times the other (`envs.footprints`); a bar along the longer axis, or along both, shows it. What is round, and
-    the held-out pebble, has none: its mark is a disc, and only the place counts. The way to go, which the reward counts, is
-    that of the centre and, along an arc, that of the corners.
+    no side is 1.2 times the other (`envs.table.footprints`); a bar along the longer axis, or along both, shows it. What is
+    round, and the held-out pebble, has none: its mark is a disc, and only the place counts. The way to go, which the reward
+    counts, is that of the centre and, along an arc, that of the corners.
 
     Other objects stand in the way when `num_objects` asks for more than one; the expert is made for one.
     """

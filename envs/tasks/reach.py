@@ -9,10 +9,10 @@ import numpy as np
 
 from envs.controls.base import Control
 from envs.controls.low_level import START, LowLevelControl
-from envs.marks import MARK_NAMES, add_ball, move_mark
+from envs.table.marks import MARK_NAMES, add_ball, move_mark
+from envs.table.world import World
 from envs.tasks.base import Layout, Task, Verdict
 from envs.tasks.clear import start_layout
-from envs.world import World
 
 REACH_LOW, REACH_HIGH = np.array([-0.22, -0.24, 0.03]), np.array([0.20, 0.24, 0.30])
 """Corners of the box in which the ball is, (x, y, z) [m]."""

@@ -9,7 +9,7 @@ from typing import Any
 import mujoco
 import numpy as np
 
-from envs.scene import TABLE_HALF
+from envs.table.scene import TABLE_HALF
 from envs.variations.factors import OBSERVING_CAMERAS
 
 TEXTURE_SIZE = 64

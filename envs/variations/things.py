@@ -13,8 +13,8 @@ from typing import Any
 import mujoco
 import numpy as np
 
-from envs.objects import TableObject
-from envs.scene import BOX, CYLINDER, ELLIPSOID, FLOOR_Z, FURNITURE, HUES, OBJECT, SHAPES, TABLE_HALF, TOOL, ObjectShape
+from envs.table.objects import TableObject
+from envs.table.scene import BOX, CYLINDER, ELLIPSOID, FLOOR_Z, FURNITURE, HUES, OBJECT, SHAPES, TABLE_HALF, TOOL, ObjectShape
 from envs.variations.factors import MAX_DISTRACTORS
 
 HELD_OUT_SHAPES = (

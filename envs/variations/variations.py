@@ -16,8 +16,8 @@ import mujoco
 import numpy as np
 
 from envs.names import require_known
-from envs.objects import TableObject
-from envs.scene import MAX_OBJECTS, TABLE_HALF
+from envs.table.objects import TableObject
+from envs.table.scene import MAX_OBJECTS, TABLE_HALF
 from envs.variations import looks, things
 from envs.variations.factors import FACTORS, MAX_DISTRACTORS, OBSERVING_CAMERAS
 from envs.variations.ranges import SPLITS, Split

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from agents.record import RecordConfig, record
-from envs.denotation import denoted
-from envs.scene import HUE_NAMES
+from envs.instructions.denotation import denoted
+from envs.table.scene import HUE_NAMES
 from envs.tabletop import TabletopEnv
 from worldmodel.data import Dataset
 from worldmodel.nn.tokenizers import encode_text

@@ -16,7 +16,7 @@ from gymnasium.utils.env_checker import check_env
 
 import envs
 from envs.controls.sweep import SWEEP_HIGH, SWEEP_LOW, to_table
-from envs.scene import BIN_DEPTH, CAMERA_HALF_VIEW, CAMERA_POS, TABLE_HALF
+from envs.table.scene import BIN_DEPTH, CAMERA_HALF_VIEW, CAMERA_POS, TABLE_HALF
 from envs.tabletop import TabletopEnv
 from envs.tasks.base import Status, classify
 

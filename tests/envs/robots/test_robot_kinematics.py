@@ -8,14 +8,14 @@ import mujoco
 import numpy as np
 import pytest
 
-from envs.arm import Arm
 from envs.controls.pick_place import PICK_HIGH, PICK_LOW
 from envs.robots import mjcf, published
+from envs.robots.arm import Arm
 from envs.robots.mounted import MountedArm
 from envs.robots.reach import reach_of
 from envs.robots.thinning import Mesh, thinned
-from envs.scene import build_spec
-from envs.tools import Paddle
+from envs.robots.tools import Paddle
+from envs.table.scene import build_spec
 from tests.envs.robots.tiny import write
 
 

@@ -1,0 +1,1 @@
+"""Macro-actions that a robot executes closed loop: a sweep, and a pick and place."""

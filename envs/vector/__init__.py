@@ -1,0 +1,1 @@
+"""Many environments at once: `gymnasium.make_vec` on `mujoco.batch`, in worker processes."""
