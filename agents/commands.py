@@ -102,8 +102,9 @@ def train(command: arguments.Train, screen: Screen) -> int:
             _fit(config, command, run_dir, ranks, screen)
         if not ranks.first:
             return 0  # what follows is the work of one process
-        if not config.objective.predicts:
-            screen.say(f"pretrained: it has no predictor and no heads yet; train on with train.init_from={run_dir}")
+        if not config.objective.plans:
+            lacking = "its predictor goes by inferred actions" if config.objective.predicts else "it has no predictor"
+            screen.say(f"pretrained: {lacking}, and no heads yet; train on with train.init_from={run_dir}")
             screen.say(f"run: {run_dir}")
             return 0
         if not stages.labelled(config, command.data):

@@ -104,7 +104,7 @@ def fit_model(config: ExperimentConfig, data: Sources, run_dir: Path, *, resume:
     if parent is not None:
         identity["init_from"] = parent.manifest.checksums[MODEL]
     with open_logger(config.logging, run_dir, plain) as logger:
-        health = Health(plans=config.objective.predicts)
+        health = Health(plans=config.objective.plans)
         trainer = Trainer(model, objective, train, val, config.train, logger, run_dir, identity=identity, diagnose=health)
         step = trainer.fit(resume=resume, progress=progress)
     if not ranks.first:

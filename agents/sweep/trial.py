@@ -190,8 +190,9 @@ def _collect(trial: Trial, folder: Path) -> Result:
 
 def require_scored(config: ExperimentConfig, name: str) -> None:
     """Raise ConfigError for a trial that could not be compared: no plans, no agent that plans, no episodes to measure on."""
-    if not config.objective.predicts:
-        raise ConfigError(f"trial {name}: objective.prediction_coef is 0, which is pretraining; expected more")
+    if not config.objective.plans:
+        what = "actions is inferred" if config.objective.predicts else "prediction_coef is 0"
+        raise ConfigError(f"trial {name}: objective.{what}, which is pretraining: it has no score; use train.init_from")
     if OURS not in config.evaluate.agents:
         raise ConfigError(f"trial {name}: evaluate.agents is {list(config.evaluate.agents)}; expected {OURS} among them")
     if config.data.val_fraction == 0:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from agents import stages, strict
+from agents import cli, stages, strict
 from agents.experiment import ExperimentConfig, load_experiment
 from agents.measure import measure
 from agents.record import RecordConfig, record
@@ -157,6 +157,29 @@ def test_another_encoder_is_refused(pretrained: Path, data: Path, tmp_path: Path
     with pytest.raises(CheckpointError, match="no such folder"):
         experiment = config({}, {"init_from": str(tmp_path / "nowhere")}, {})
         stages.fit_model(experiment, data, tmp_path / "no", resume=False, progress=QUIET)
+
+
+def test_a_predictor_that_learned_inferred_actions_goes_on_with_recorded_ones(data: Path, tmp_path: Path) -> None:
+    first = config({"actions": "inferred"}, {}, {})
+    stages.fit_model(first, data, tmp_path / "first", resume=False, progress=QUIET)
+    still = config({}, {"init_from": str(tmp_path / "first"), "num_steps": 1, "learning_rate": 1e-12}, {})
+    stages.fit_model(still, data, tmp_path / "still", resume=False, progress=QUIET)
+    before, after = weights(tmp_path / "first"), weights(tmp_path / "still")
+    assert any(name.startswith("predictor.") for name in before) and not any("latent_actions" in name for name in before)
+    for name, value in before.items():
+        if "norm." not in name:
+            torch.testing.assert_close(after[name], value)
+
+
+def test_the_command_line_ends_where_such_a_model_cannot_plan(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "inferred.yaml"
+    strict.dump(config({"actions": "inferred"}, {}, {}), path)
+    assert cli.main(["train", "--config", str(path), "--data", str(data), "--out", str(tmp_path / "run")]) == 0
+    told = capsys.readouterr().out
+    assert "its predictor goes by inferred actions, and no heads yet; train on with train.init_from=" in told
+    assert load_run(tmp_path / "run").heads is None
 
 
 def test_the_two_configurations_have_one_encoder() -> None:

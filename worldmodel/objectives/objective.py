@@ -18,6 +18,7 @@ from worldmodel.nn.embodied import embody, per_body
 from worldmodel.objectives.contrastive import InfoNCE, InfoNCEConfig, embedding_of
 from worldmodel.objectives.ema import EMAConfig, EMATarget
 from worldmodel.objectives.inverse_dynamics import InverseDynamics
+from worldmodel.objectives.latent_actions import LatentActions
 from worldmodel.objectives.masked import MaskedConfig, MaskedPrediction
 from worldmodel.objectives.prediction import ErrorName, prediction_errors
 from worldmodel.objectives.sigreg import SIGReg, SIGRegConfig
@@ -35,6 +36,9 @@ class ObjectiveConfig:
     """Error one action ahead, from real latents."""
     rollout_coef: float = 1.0
     """Error further ahead, from imagined latents."""
+    actions: Literal["recorded", "inferred"] = "recorded"
+    """Which actions predictions are told: those that were recorded, or latent ones, inferred from the two frames that each lies
+    between. The latter is pretraining on films of a robot, whose recorded actions, if any, are not looked at by the loss."""
     error: ErrorName = "squared"
     """Which error that is: the mean of squared differences, or of absolute ones (V-JEPA 2-AC)."""
     rollout_steps: int = 2
@@ -82,13 +86,20 @@ class ObjectiveConfig:
         require_at_least(self, 0, "similarity_coef")
         require_at_least(self, 1, "rollout_steps", "inverse_dynamics_steps")
 
+        if self.actions == "inferred" and not self.predicts:
+            raise ConfigError("actions is inferred, and nothing is predicted from them; raise prediction_coef or rollout_coef")
         if not any(getattr(self, each.name) for each in fields(self) if each.name.endswith("_coef")):
             raise ConfigError("every weight is 0: nothing would be learned; set one, such as prediction_coef")
 
     @property
     def predicts(self) -> bool:
-        """Whether the model learns what actions do."""
+        """Whether the predictor is trained."""
         return self.prediction_coef > 0 or self.rollout_coef > 0
+
+    @property
+    def plans(self) -> bool:
+        """Whether the model learns what the robot's actions do; without, it is one to begin from (train.init_from)."""
+        return self.predicts and self.actions == "recorded"
 
     @property
     def num_frames(self) -> int:
@@ -121,6 +132,11 @@ class Objective(nn.Module):
             if config.inverse_dynamics_coef > 0
             else None
         )
+        self.latent_actions = (
+            per_body([LatentActions(num_tokens, token_dim, body.spec.action) for body in model.bodies])
+            if config.actions == "inferred"
+            else None
+        )
         self.contrastive = InfoNCE(config.contrastive, num_tokens, token_dim) if config.contrastive_coef > 0 else None
         self.ema = EMATarget(config.ema, model.encoder) if config.target == "ema" else None
         self.masked = MaskedPrediction(config.masked, model.encoder, token_dim) if config.masked_coef > 0 else None
@@ -138,7 +154,7 @@ class Objective(nn.Module):
             errors = prediction_errors(
                 model,
                 z,
-                window.actions,
+                window.actions if self.latent_actions is None else self.latent_actions(z),
                 c.rollout_steps if c.rollout_coef > 0 else 1,
                 c.stop_gradient_target,
                 target=target,

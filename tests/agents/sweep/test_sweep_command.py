@@ -257,6 +257,7 @@ PRETRAINING = ("objective.prediction_coef=0", "objective.rollout_coef=0", "objec
             ("objective.prediction_coef=0", "objective.rollout_coef=0", "objective.masked_coef=1"),
             r"objective\.prediction_coef is 0, which is pretraining",
         ),
+        (("objective.actions=inferred",), r"objective\.actions is inferred, which is pretraining"),
         (("data.val_fraction=0",), r"data\.val_fraction is 0; expected more"),
     ],
 )
