@@ -20,13 +20,14 @@ INFERRED = ObjectiveConfig(actions="inferred", sigreg_coef=0.0)
 
 def test_each_is_read_off_its_two_frames() -> None:
     """In plain loops, value and gradient, and only from neighbours."""
+    torch.manual_seed(0)
     infer = LatentActions(2, 3, SPEC).double()
     z = torch.randn(4, 3, 2, 3, dtype=torch.float64, requires_grad=True)
     rows = []
     for b in range(4):
         for t in range(2):
             pair = torch.cat([z[b, t], z[b, t + 1]], dim=-1)
-            guess = infer.layers(infer.place(pair).flatten())
+            guess = infer.inverse.layers(infer.inverse.place(pair).flatten())
             rows += [
                 low + (high - low) * (1 + torch.tanh(g)) / 2 for g, low, high in zip(guess, SPEC.low, SPEC.high, strict=True)
             ]
@@ -39,13 +40,14 @@ def test_each_is_read_off_its_two_frames() -> None:
 
 
 def test_they_stay_in_the_box() -> None:
+    torch.manual_seed(0)
     infer = LatentActions(2, 3, SPEC)
     low, high, z = torch.tensor(SPEC.low), torch.tensor(SPEC.high), 1e4 * torch.randn(64, 2, 2, 3)
     with torch.no_grad():
         found = infer(z)
     assert bool(((found >= low) & (found <= high)).all())
     with torch.no_grad():
-        for weight in infer.layers[-1].parameters():
+        for weight in infer.inverse.layers[-1].parameters():
             weight.mul_(-1)  # the other end of the box
         torch.testing.assert_close(infer(z), low + high - found)
     assert bool((found != infer(z)).all())
@@ -80,3 +82,5 @@ def test_a_model_of_inferred_actions_is_one_to_begin_from() -> None:
     assert INFERRED.predicts and not INFERRED.plans and ObjectiveConfig().plans
     with pytest.raises(ConfigError, match="actions is inferred, and nothing is predicted"):
         ObjectiveConfig(actions="inferred", prediction_coef=0.0, rollout_coef=0.0, masked_coef=1.0)
+    with pytest.raises(ConfigError, match="inverse_dynamics_coef would look at the recorded ones"):
+        ObjectiveConfig(actions="inferred", inverse_dynamics_coef=0.1)

@@ -33,19 +33,24 @@ class InverseDynamics(nn.Module):
             nn.SiLU(), nn.Linear(8 * num_tokens, width), nn.SiLU(), nn.Linear(width, steps * action.dim)
         )
 
+    def guess(self, z: Tensor) -> Tensor:
+        """z (B, T, K, D) -> the scaled actions between every pair of frames `steps` apart, (B, T - S, S * A).
+
+        Raises ConfigError where no two frames are that far apart.
+        """
+        if z.shape[1] <= self.steps:
+            raise ConfigError(
+                f"inverse dynamics over {self.steps} actions needs windows of {self.steps + 1} frames, got {z.shape[1]}; "
+                "raise train.num_frames, or lower objective.inverse_dynamics_steps"
+            )
+        pairs = torch.cat([z[:, : -self.steps], z[:, self.steps :]], dim=-1)
+        return self.layers(self.place(pairs).flatten(-2))
+
     def forward(self, z: Tensor, actions: Tensor) -> Tensor:
         """Mean squared error over z (B, T, K, D) and the actions (B, T - 1, A) between them.
 
         Every pair of frames `steps` apart counts: T - steps of them, of which there is one, first and last, when S = T - 1.
         """
-        steps, num_pairs = self.steps, z.shape[1] - self.steps
-        if num_pairs < 1:
-            raise ConfigError(
-                f"inverse dynamics over {steps} actions needs windows of {steps + 1} frames, got {z.shape[1]}; "
-                "raise train.num_frames, or lower objective.inverse_dynamics_steps"
-            )
-        pairs = torch.cat([z[:, :-steps], z[:, steps:]], dim=-1)
-        guess = self.layers(self.place(pairs).flatten(-2))  # (B, T - S, S * A)
-        wanted = scaled(actions, self.low, self.high)
-        between = torch.cat([wanted[:, step : step + num_pairs] for step in range(steps)], dim=-1)
+        guess, wanted = self.guess(z), scaled(actions, self.low, self.high)
+        between = torch.cat([wanted[:, step : step + guess.shape[1]] for step in range(self.steps)], dim=-1)
         return F.mse_loss(guess, between)

@@ -16,26 +16,18 @@ import torch
 from torch import Tensor, nn
 
 from worldmodel.nn.precision import at_least_float32
+from worldmodel.objectives.inverse_dynamics import InverseDynamics
 from worldmodel.types import ActionSpec
 
 
 class LatentActions(nn.Module):
-    """The inverse model I: two latents -> an action in the box."""
+    """The inverse model I: two neighbouring latents -> an action in the box."""
 
-    low: Tensor
-    high: Tensor
-
-    def __init__(self, num_tokens: int, token_dim: int, action: ActionSpec, width: int = 128) -> None:
+    def __init__(self, num_tokens: int, token_dim: int, action: ActionSpec) -> None:
         super().__init__()
-        self.register_buffer("low", torch.tensor(action.low, dtype=torch.float32), persistent=False)
-        self.register_buffer("high", torch.tensor(action.high, dtype=torch.float32), persistent=False)
-        self.place = nn.Linear(2 * token_dim, 8)
-        self.layers = nn.Sequential(nn.SiLU(), nn.Linear(8 * num_tokens, width), nn.SiLU(), nn.Linear(width, action.dim))
+        self.inverse = InverseDynamics(num_tokens, token_dim, action)
 
     def forward(self, z: Tensor) -> Tensor:
         """z (B, T, K, D) -> the actions (B, T - 1, A) between its frames, with gradient into both."""
-        pairs = torch.cat([z[:, :-1], z[:, 1:]], dim=-1)
-        share = 0.5 + 0.5 * torch.tanh(
-            at_least_float32(self.layers(self.place(pairs).flatten(-2)))
-        )  # of the box, (B, T - 1, A)
-        return self.low + (self.high - self.low) * share
+        share = 0.5 + 0.5 * torch.tanh(at_least_float32(self.inverse.guess(z)))  # how far from low to high
+        return self.inverse.low + (self.inverse.high - self.inverse.low) * share

@@ -88,6 +88,10 @@ class ObjectiveConfig:
 
         if self.actions == "inferred" and not self.predicts:
             raise ConfigError("actions is inferred, and nothing is predicted from them; raise prediction_coef or rollout_coef")
+        if self.actions == "inferred" and self.inverse_dynamics_coef > 0:
+            raise ConfigError(
+                "actions is inferred, and inverse_dynamics_coef would look at the recorded ones; expected one of the two"
+            )
         if not any(getattr(self, each.name) for each in fields(self) if each.name.endswith("_coef")):
             raise ConfigError("every weight is 0: nothing would be learned; set one, such as prediction_coef")
 

@@ -174,13 +174,6 @@ def test_statistics_of_large_arrays(recorded: Path):
         np.testing.assert_allclose(stats[name].item(), getattr(depth, name)())
 
 
-def test_the_same_pictures_are_the_same_bytes_each_time():
-    """Also in memory that other clips have left, which x264's weighted prediction went by."""
-    films = [make_episode(k).observations[key] for k in range(7) for key in ("front", "side")]
-    first, *others = ([encode_clip(images, FPS, VideoConfig()) for images in films] for _ in range(4))
-    assert all(clips == first for clips in others)
-
-
 def test_several_writers_and_files_give_the_same_episodes(recorded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(assemble, "VIDEO_MB", 0.004)
     with DatasetWriter(tmp_path, SPEC, fps=FPS, writer_id="a") as a, DatasetWriter(tmp_path, SPEC, fps=FPS) as b:
