@@ -5,17 +5,21 @@
 
 Everybody plays the same aimed actions (sweeps, or those of another control mode) from the same seeds, observations of 64 px
 included, in mode NEXT_STEP; a step in which a simulation is reset takes its time and counts as no action. The contestants take
-turns, and each one's median counts. The threads of `mujoco.batch` compete in sweeps only.
+turns, and each one's median counts. The threads of `mujoco.batch` compete in sweeps only. The limit is as many processes as
+cores, each of which plays its share of the environments one after another, and that never wait for each other.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import os
 import statistics
 import time
 from collections.abc import Callable
+from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +59,41 @@ def play(world: Any, actions: np.ndarray) -> float:
     return time.perf_counter() - began
 
 
+def independent(actions: np.ndarray, sweeps: np.ndarray, kwargs: dict[str, Any], cores: int) -> float:
+    """Seconds for all steps in processes that never wait for each other once they have begun: those of the slowest one."""
+    context = multiprocessing.get_context("spawn")
+    ready, taken = context.Barrier(cores), context.Queue()
+    shares = np.array_split(np.arange(actions.shape[1]), cores)
+    processes = [
+        context.Process(target=_alone, args=(share.tolist(), actions, sweeps, kwargs, ready, taken), daemon=True)
+        for share in shares
+    ]
+    for process in processes:
+        process.start()
+    seconds = max(taken.get(timeout=600) for _ in processes)
+    for process in processes:
+        process.join()
+    return seconds
+
+
+def _alone(
+    share: list[int], actions: np.ndarray, sweeps: np.ndarray, kwargs: dict[str, Any], ready: Barrier, taken: Queue[float]
+) -> None:
+    os.environ["LP_NUM_THREADS"] = "0"
+    env, seconds = TabletopEnv(**kwargs), 0.0
+    env.reset(seed=FIRST_SEED)
+    env.step(actions[0, 0])
+    ready.wait(120)
+    for i in share:
+        env.reset(seed=FIRST_SEED + i)
+        began = time.perf_counter()
+        for action, sweep in zip(actions[:, i], sweeps[:, i], strict=True):
+            env.step(action) if sweep else env.reset()
+        seconds += time.perf_counter() - began
+    taken.put(seconds)
+    env.close()
+
+
 def plain_async(num_envs: int, kwargs: Any, lp_num_threads: str | None) -> gym.vector.VectorEnv:
     """Gymnasium's own, as it comes, or with the software renderer told to start no threads in its processes."""
     before = os.environ.pop("LP_NUM_THREADS", None)
@@ -82,8 +121,10 @@ def measure(num_envs: int, num_steps: int, repeats: int, robot: str, control: st
     }
     if control != "sweep":
         del contestants["mujoco.batch with threads"]
-    seconds: dict[str, list[float]] = {name: [] for name in ("one environment on one core", *contestants)}
+    limit = "limit: independent processes"
+    seconds: dict[str, list[float]] = {name: [] for name in ("one environment on one core", limit, *contestants)}
     for _ in range(repeats):
+        seconds[limit].append(independent(actions, sweeps, kwargs, cores))
         seconds["one environment on one core"].append(_on_one_core(lambda: script(num_envs, num_steps, kwargs)[2]))
         for name, make in contestants.items():  # made anew each time, so that nobody's processes stand beside another's
             world = make()
@@ -100,6 +141,10 @@ def measure(num_envs: int, num_steps: int, repeats: int, robot: str, control: st
         f"{unit}_per_s": rates,
         "make_vec_over_AsyncVectorEnv": rates["make_vec"] / rates["AsyncVectorEnv"],
         "make_vec_over_one_environment": rates["make_vec"] / rates["one environment on one core"],
+        "make_vec_over_limit": rates["make_vec"] / rates[limit],
+        "each_make_vec_over_AsyncVectorEnv": [
+            theirs / ours for theirs, ours in zip(seconds["AsyncVectorEnv"], seconds["make_vec"], strict=True)
+        ],
     }
 
 

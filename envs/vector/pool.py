@@ -13,6 +13,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
+from envs.vector.cores import home_of, present_core
 from envs.vector.worker import Share, serve
 
 START_PATIENCE = 120.0
@@ -27,6 +28,8 @@ class WorkerLost(RuntimeError):
 class _Worker:
     process: SpawnProcess
     pipe: Connection
+    home: int | None
+    """The core where it waits."""
     asked: int = 0
     """Number of the last question; answers to older ones, which nobody waited for, are dropped."""
 
@@ -38,7 +41,8 @@ class Pool:
         self.shares, self.patience = shares, patience
         self._workers: list[_Worker] = []
         try:
-            self._workers = [_start(share) for share in shares]  # all of them begin, then all are waited for
+            # all of them begin, then all are waited for
+            self._workers = [_start(share, home_of(number)) for number, share in enumerate(shares)]
             for worker in self._workers:
                 _answer(worker, START_PATIENCE)
         except BaseException:
@@ -51,11 +55,12 @@ class Pool:
         A lost worker is replaced before this returns. An exception that a worker raised is raised here, when all have answered.
         """
         results: dict[int, Any] = {}
-        for number, given in arguments.items():
+        here = present_core()
+        for number in sorted(arguments, key=lambda number: self._workers[number].home == here):  # cores.py says why
             worker = self._workers[number]
             worker.asked += 1
             with contextlib.suppress(OSError):  # a process that is gone is found out below
-                worker.pipe.send((worker.asked, method, given))
+                worker.pipe.send((worker.asked, method, arguments[number]))
         problem: Exception | None = None
         for number in arguments:
             try:
@@ -66,7 +71,7 @@ class Pool:
                 problem = error
         for number, result in results.items():
             if isinstance(result, WorkerLost):
-                self._workers[number] = _start(self.shares[number])
+                self._workers[number] = _start(self.shares[number], self._workers[number].home)
                 _answer(self._workers[number], START_PATIENCE)
         if problem is not None:
             raise problem
@@ -83,14 +88,14 @@ class Pool:
         self._workers = []
 
 
-def _start(share: Share) -> _Worker:
+def _start(share: Share, home: int | None) -> _Worker:
     context = multiprocessing.get_context("spawn")  # a forked GL context or thread pool would be broken
     ours, theirs = context.Pipe()
-    process = context.Process(target=serve, args=(theirs, share), daemon=True)
+    process = context.Process(target=serve, args=(theirs, share, home), daemon=True)
     with _sigint_held():
         process.start()
     theirs.close()  # so that the end of the process is the end of the pipe
-    return _Worker(process, ours)
+    return _Worker(process, ours, home)
 
 
 def _answer(worker: _Worker, patience: float) -> Any:

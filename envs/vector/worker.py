@@ -21,6 +21,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 
 from envs.table.faults import fault_of
+from envs.vector.cores import waiting_at
 from envs.vector.infos import Columns, gather
 
 log = logging.getLogger(__name__)
@@ -180,8 +181,11 @@ def together(stepped: Sequence[Stepped]) -> Played:
     return rewards, terminated, truncated, gather(infos)
 
 
-def serve(pipe: Connection, share: Share) -> None:
-    """A process: answers (number, method, arguments) with (number, well, result) until it is sent None."""
+def serve(pipe: Connection, share: Share, home: int | None) -> None:
+    """A process: answers (number, method, arguments) with (number, well, result) until it is sent None.
+
+    It waits at the core `home` (cores.py).
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is its parent's to answer
     os.environ.setdefault("LP_NUM_THREADS", "0")  # a worker a core: Mesa's software renderer needs no threads of its own
     mujoco.set_mju_user_warning(lambda text: log.info("MuJoCo: %s", text))  # told by `fault_of`, not by a file
@@ -195,7 +199,7 @@ def serve(pipe: Connection, share: Share) -> None:
         gc.freeze()  # what lives as long as the process is not looked through again: a twentieth of a small step's time
         pipe.send((0, True, None))
         try:
-            while (asked := pipe.recv()) is not None:
+            while (asked := _next(pipe, home)) is not None:
                 number, method, arguments = asked
                 try:
                     answer = (number, True, getattr(simulations, method)(*arguments))
@@ -204,6 +208,11 @@ def serve(pipe: Connection, share: Share) -> None:
                 pipe.send(answer)
         finally:
             simulations.close()
+
+
+def _next(pipe: Connection, home: int | None) -> Any:
+    with waiting_at(home):
+        return pipe.recv()
 
 
 def _portable(error: Exception) -> Exception:

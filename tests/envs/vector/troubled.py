@@ -55,5 +55,9 @@ class Counter(gym.Env[dict[str, np.ndarray], np.ndarray]):
         self.count += 1
         return self._observe(), 1.0, self.count >= self.length, False, {"at": self.count}
 
+    def cores(self) -> set[int]:
+        """Where its process may run."""
+        return os.sched_getaffinity(0)
+
     def _observe(self) -> dict[str, np.ndarray]:
         return {"count": np.array([self.count], np.float32)}
