@@ -9,20 +9,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from agents import arguments, curating, demo, exporting, importing, inspect, stages
+from agents import arguments, demo, inspect
 from agents.console import Screen, format_seconds
-from agents.evaluate import EvalConfig
+from agents.datasets import curating, exporting, importing
+from agents.evaluation.evaluate import EvalConfig
 from agents.experiment import ExperimentConfig, load_experiment
 from agents.film import FILM_KWARGS, film
 from agents.inspect import MakeEnv
-from agents.measure import measure
-from agents.record import RecordConfig
-from agents.record import record as record_episodes
-from agents.record_ray import ray_crew
-from agents.recordings import open_recordings
+from agents.recording.on_ray import ray_crew
+from agents.recording.record import RecordConfig
+from agents.recording.record import record as record_episodes
 from agents.report.write import write_report
-from agents.runs import build_agent, load_run
 from agents.sweep import command as sweep
+from agents.training import stages
+from agents.training.measure import measure
+from agents.training.recordings import open_recordings
+from agents.training.runs import build_agent, load_run
 from agents.worldspec import BUDGETS, action_word
 from worldmodel.errors import ConfigError
 from worldmodel.train.checkpoint import MANIFEST, read_manifest

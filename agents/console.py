@@ -109,7 +109,7 @@ class Screen:
 
         A world that cannot have one of them (`absent` says why) is scored without it, success beside the return.
         """
-        from agents.scores import CEILING, FLOOR  # imports torch, and `doctor` must speak where that is missing
+        from agents.evaluation.scores import CEILING, FLOOR  # imports torch, and `doctor` must speak where that is missing
 
         reasons = scores.get("absent", {})
         if absent := [name for name in (FLOOR, CEILING) if name not in scores["agents"] and name not in reasons]:

@@ -12,17 +12,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from agents import stages, strict
+from agents import strict
 from agents.console import Screen, format_seconds
 from agents.experiment import ExperimentConfig
 from agents.film import FILM_KWARGS, film_and_look_inside
 from agents.inspect import MakeEnv
-from agents.measure import measure
-from agents.record import missing_episodes, record
-from agents.recorded import RECORDED
-from agents.recordings import open_recordings
+from agents.recording.record import missing_episodes, record
 from agents.report.write import write_report
-from agents.runs import load_run
+from agents.training import stages
+from agents.training.measure import measure
+from agents.training.recorded import RECORDED
+from agents.training.recordings import open_recordings
+from agents.training.runs import load_run
 from worldmodel.errors import ConfigError
 from worldmodel.progress import Progress
 from worldmodel.train.device import resolve_device

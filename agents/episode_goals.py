@@ -19,7 +19,7 @@ import torch
 
 from agents.costs import GoalDistance, GoalDistanceConfig
 from agents.goals import goal_from_picture
-from agents.recorded import Recorded
+from agents.training.recorded import Recorded
 from worldmodel.errors import MismatchError
 from worldmodel.types import Latent, WorldModel
 

@@ -13,9 +13,9 @@ from typing import Any, Literal
 
 from agents import strict
 from agents.costs import GoalDistanceConfig, ProgressCostConfig
-from agents.evaluate import EvalConfig
+from agents.evaluation.evaluate import EvalConfig
 from agents.planners import CEMConfig, ElitesConfig, MPPIConfig, SamplingConfig
-from agents.record import RecordConfig
+from agents.recording.record import RecordConfig
 from worldmodel.checks import require_at_least, require_positive, require_seed, require_share
 from worldmodel.errors import ConfigError
 from worldmodel.framing import Framing

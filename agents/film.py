@@ -14,8 +14,8 @@ import numpy as np
 from agents.experiment import ExperimentConfig
 from agents.mpc import MPCAgent
 from agents.report import PlannerView, VideoWriter, caption_frame, planner_view, save_planner_views
-from agents.runs import Run, build_agent
-from agents.stages import told
+from agents.training.runs import Run, build_agent
+from agents.training.stages import told
 from agents.worldspec import action_word, budget_of, spec_of
 from worldmodel.checks import require_seed
 from worldmodel.errors import MismatchError

@@ -12,13 +12,13 @@ from typing import Any, Protocol
 import gymnasium
 
 from agents.console import Screen
+from agents.datasets.inspect_data import draw_contents, show_contents
 from agents.experiment import EnvConfig
-from agents.health import lines_of
-from agents.inspect_data import draw_contents, show_contents
 from agents.report import collect
 from agents.report.health import HEALTH
 from agents.report.types import HorizonCurve
-from agents.runs import Run, load_run
+from agents.training.health import lines_of
+from agents.training.runs import Run, load_run
 from agents.worldspec import spec_of
 from worldmodel.data import Dataset
 from worldmodel.data.format.features import IMPORTED

@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 
 from agents.episode_goals import EpisodeGoals
+from agents.evaluation.protocol import content_hash
 from agents.goals import to_observation
 from agents.planners.sampling import Plan, Planner
-from agents.protocol import content_hash
 from worldmodel.errors import ConfigError, MismatchError
 from worldmodel.types import Cost, Latent, Observation, WorldModel
 

@@ -11,7 +11,7 @@ import gymnasium
 
 from agents.baselines import Agent, ExpertAgent, RandomAgent
 from agents.experiment import ExperimentConfig
-from agents.runs import Run, build_agent, require_fit
+from agents.training.runs import Run, build_agent, require_fit
 from worldmodel.errors import ConfigError, unknown_name
 
 COSTS = ("progress", "goal")

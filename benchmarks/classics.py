@@ -21,7 +21,7 @@ os.environ.setdefault("LP_NUM_THREADS", "1")  # the software renderer too keeps 
 import numpy as np
 
 import envs
-from agents.protocol import wilson
+from agents.evaluation.protocol import wilson
 
 AHEAD: dict[str, Any] = {"goal_steps": 25, "max_steps": 50}
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {

@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from agents.protocol import wilson
+from agents.evaluation.protocol import wilson
 from worldmodel.errors import CheckpointError
 from worldmodel.train.checkpoint import read_manifest
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from agents.protocol import wilson
+from agents.evaluation.protocol import wilson
 from benchmarks.ablations import BEGIN, END, to_markdown, written_into
 from benchmarks.evaluations import pooled
 

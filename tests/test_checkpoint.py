@@ -8,7 +8,7 @@ from pathlib import Path
 import gymnasium
 
 import envs  # noqa: F401, registers worldmodel/TableClear-v0
-from agents.runs import build_agent, load_run
+from agents.training.runs import build_agent, load_run
 
 CHECKPOINT = Path(__file__).parents[1] / "checkpoints" / "table-clear"
 

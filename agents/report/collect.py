@@ -19,11 +19,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from agents.protocol import Interval
+from agents.evaluation.protocol import Interval
+from agents.evaluation.scores import Returns
 from agents.report.measures import parse_alarms, parse_diagnostics
 from agents.report.pictures import load_planner_views, load_strips
 from agents.report.types import Curve, Evaluation, ReportData, Score
-from agents.scores import Returns
 from worldmodel.errors import DataError
 
 Value = TypeVar("Value")

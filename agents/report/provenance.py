@@ -6,10 +6,10 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from agents.protocol import versions
+from agents.evaluation.protocol import versions
+from agents.evaluation.scores import this_machine
 from agents.report import page
 from agents.report.types import ReportData
-from agents.scores import this_machine
 
 
 def provenance(data: ReportData) -> str:

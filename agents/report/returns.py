@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from agents.evaluation.scores import CEILING, FLOOR
 from agents.report import page
 from agents.report.scores import episode_table, interval_bar, main_score, milliseconds, percent, span
 from agents.report.types import Evaluation
-from agents.scores import CEILING, FLOOR
 
 
 def why_not_printed(evaluation: Evaluation) -> str:

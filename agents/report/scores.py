@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from agents.protocol import Interval
+from agents.evaluation.protocol import Interval
+from agents.evaluation.scores import CEILING, FLOOR
 from agents.report import page
 from agents.report.figures import bar_figure
 from agents.report.types import Evaluation, GroupScore, Score
-from agents.scores import CEILING, FLOOR
 from agents.worldspec import budget_of
 
 MISSING = "The evaluation is missing: there is no evaluation.json in this run (worldmodel evaluate writes it)."

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from agents.protocol import Interval, wilson
-from agents.scores import Returns
+from agents.evaluation.protocol import Interval, wilson
+from agents.evaluation.scores import Returns
 from worldmodel.types import ActionSpec
 
 

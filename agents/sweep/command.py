@@ -15,10 +15,10 @@ from pathlib import Path
 
 from agents.console import Screen, format_seconds
 from agents.inspect import MakeEnv
-from agents.sources import Sources, fingerprint_of, parts_of, robots_of
 from agents.sweep import table
 from agents.sweep.space import Trial, load_sweep, trials_of
 from agents.sweep.trial import Result, adopt, load_result, require_scored, run_trial
+from agents.training.sources import Sources, fingerprint_of, parts_of, robots_of
 from worldmodel.errors import CheckpointError, ConfigError, WorldModelError
 
 

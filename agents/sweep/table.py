@@ -11,8 +11,8 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from agents.protocol import Interval, wilson
-from agents.scores import CEILING, FLOOR
+from agents.evaluation.protocol import Interval, wilson
+from agents.evaluation.scores import CEILING, FLOOR
 from agents.sweep.trial import OURS, Result
 from worldmodel.train.files import dump_json, write_atomic
 

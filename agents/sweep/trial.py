@@ -15,14 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agents import stages, strict
+from agents import strict
+from agents.evaluation.scores import this_machine
 from agents.experiment import ExperimentConfig
 from agents.inspect import MakeEnv
-from agents.measure import measure
-from agents.runs import load_run
-from agents.scores import this_machine
-from agents.sources import Sources
 from agents.sweep.space import Trial
+from agents.training import stages
+from agents.training.measure import measure
+from agents.training.runs import load_run
+from agents.training.sources import Sources
 from worldmodel.errors import CheckpointError, ConfigError
 from worldmodel.progress import Progress
 from worldmodel.train.checkpoint import read_manifest

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from agents import cli, stages
+from agents import cli
 from agents.report import read_video
-from agents.runs import load_run
+from agents.training import stages
+from agents.training.runs import load_run
 from worldmodel.data import Dataset
 from worldmodel.train.checkpoint import read_manifest
 from worldmodel.train.logging import read_metrics

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from agents import cli
-from agents.runs import load_run
+from agents.training.runs import load_run
 from worldmodel.train.logging import read_metrics
 from worldmodel.train.sharded_state import find_state
 

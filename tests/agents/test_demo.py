@@ -13,7 +13,7 @@ import pytest
 from agents import demo
 from agents.console import Screen
 from agents.demo import Stage
-from agents.evaluate import EvalConfig
+from agents.evaluation.evaluate import EvalConfig
 from agents.experiment import DataConfig, EnvConfig, ExperimentConfig
 from agents.film import FILM_KWARGS
 from tests.fakes import LineWorld

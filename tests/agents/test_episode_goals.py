@@ -12,7 +12,7 @@ import torch
 from agents.episode_goals import EpisodeGoals, has_episode_goals
 from agents.mpc import MPCAgent
 from agents.planners import ElitesConfig, build_planner
-from agents.recorded import Recorded
+from agents.training.recorded import Recorded
 from tests.fakes import Integrator, LineWorld, action_spec
 from worldmodel.errors import MismatchError
 

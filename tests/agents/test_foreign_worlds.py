@@ -17,9 +17,9 @@ from agents import cli, strict
 from agents.console import Screen
 from agents.experiment import ExperimentConfig, load_experiment
 from agents.inspect import show_run
-from agents.recorded import RECORDED, best_frame, load_recorded
-from agents.runs import load_run
-from agents.stages import with_goals
+from agents.training.recorded import RECORDED, best_frame, load_recorded
+from agents.training.runs import load_run
+from agents.training.stages import with_goals
 from worldmodel.data import Dataset
 from worldmodel.errors import CheckpointError
 from worldmodel.train.checkpoint import read_manifest, write_manifest

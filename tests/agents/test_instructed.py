@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 import torch
 
-from agents import stages, strict
+from agents import strict
 from agents.experiment import ExperimentConfig
-from agents.record import RecordConfig, record
-from agents.recordings import open_recordings
+from agents.recording.record import RecordConfig, record
+from agents.training import stages
+from agents.training.recordings import open_recordings
 from tests.fakes import LineWorld
 from worldmodel.data import Dataset
 from worldmodel.data.loading.instructed import InstructedWindows

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from agents.baselines import RandomAgent
-from agents.evaluate import play_episode
+from agents.evaluation.evaluate import play_episode
 from agents.mpc import MPCAgent
 from agents.planners import ElitesConfig, build_planner
 from tests.fakes import Integrator, SquaredDistance, action_spec

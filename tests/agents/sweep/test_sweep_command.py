@@ -14,16 +14,17 @@ from typing import Any
 
 import pytest
 
-from agents import cli, stages, strict
+from agents import cli, strict
 from agents.console import Screen
-from agents.evaluate import EvalConfig
+from agents.evaluation.evaluate import EvalConfig
+from agents.evaluation.protocol import wilson
 from agents.experiment import EnvConfig
-from agents.protocol import wilson
-from agents.record import RecordConfig, record
-from agents.sources import Sources, fingerprint_of, parts_of
+from agents.recording.record import RecordConfig, record
 from agents.sweep import command, table
 from agents.sweep.space import Trial, load_sweep, trials_of
 from agents.sweep.trial import Result, run_trial
+from agents.training import stages
+from agents.training.sources import Sources, fingerprint_of, parts_of
 from tests.agents.sweep import killed_sweep
 from tests.fakes import LineWorld
 from worldmodel.errors import ConfigError, WorldModelError

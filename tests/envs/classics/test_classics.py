@@ -18,7 +18,7 @@ from gymnasium.utils.env_checker import check_env
 
 import envs
 from agents.goals import goal_observation
-from agents.record import RecordConfig, play_recorded
+from agents.recording.record import RecordConfig, play_recorded
 from agents.worldspec import spec_of
 from envs.classics.ahead import goal_ahead
 from envs.classics.base import ClassicEnv

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from agents.record import RecordConfig, play_recorded, record
+from agents.recording.record import RecordConfig, play_recorded, record
 from agents.worldspec import spec_of
 from envs.sensors.reading import KEYS
 from envs.tabletop import TabletopEnv

@@ -20,7 +20,7 @@ from test_data_dataset import DATA, EPISODES, ON_OPENING, ON_READING, edit_colum
 from tiny_world import record_into
 
 from agents import cli
-from agents.record import RecordConfig, record
+from agents.recording.record import RecordConfig, record
 from tests.fakes import LineWorld
 from worldmodel.data import Dataset, FrameCache, finalize
 from worldmodel.errors import ConfigError, DataError

@@ -1,0 +1,1 @@
+"""Rollouts into a dataset: who plays which episode, in which process, and who writes it down."""
