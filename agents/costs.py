@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from worldmodel.errors import ConfigError
+from worldmodel.layout import TokenLayout
 from worldmodel.types import Latent
 
 ON_TABLE, ON_FLOOR = 1, 3
@@ -24,29 +25,51 @@ class GoalDistanceConfig:
 
     steps: Literal["last", "sum"] = "sum"
     """Count the last imagined step, or every step (sooner is better)."""
+    vectors: float = 0.5
+    """Share of the tokens without a place, which hold proprioception and other vectors, where there are pictures too. By their
+    number alone they would be one token in 65, and a small thing that is far from its goal is as far wherever it moves, seen in
+    pictures. DINO-WM (arXiv:2411.04983) gives the two the same weight."""
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError for an unknown way of counting, or a share that is none."""
+        if self.steps not in ("last", "sum"):
+            raise ConfigError(f"steps is {self.steps!r}; expected 'last' or 'sum'")
+        if not 0 <= self.vectors <= 1:
+            raise ConfigError(f"vectors is {self.vectors:g}; expected 0 to 1")
+
+    def weights(self, layout: TokenLayout) -> Tensor:
+        """(K,) what each token counts, 1 together."""
+        placed, extra = layout.num_placed, layout.num_extra
+        if not placed or not extra:
+            return torch.full((layout.num_tokens,), 1 / layout.num_tokens)
+        shares = torch.tensor([(1 - self.vectors) / placed, self.vectors / extra])
+        return shares.repeat_interleave(torch.tensor([placed, extra]))
 
 
 @dataclass(frozen=True)
 class GoalDistance:
-    """Squared latent distance to a goal, place by place."""
+    """Squared latent distance to a goal, token by token."""
 
     goal: Latent
     """(K, D), or (B, K, D) for a goal an environment."""
     config: GoalDistanceConfig = field(default_factory=GoalDistanceConfig)
+    weights: Tensor | None = None
+    """(K,) what each token counts (`GoalDistanceConfig.weights`); the same for all unless told."""
 
     def __post_init__(self) -> None:
-        """Raise ConfigError for a goal that is no latent, or an unknown way of counting."""
+        """Raise ConfigError for a goal that is no latent, or weights of other tokens."""
         if self.goal.ndim not in (2, 3):
             raise ConfigError(f"goal has shape {tuple(self.goal.shape)}; expected (K, D) or (B, K, D)")
-        if self.config.steps not in ("last", "sum"):
-            raise ConfigError(f"steps is {self.config.steps!r}; expected 'last' or 'sum'")
+        if self.weights is not None and self.weights.shape != self.goal.shape[-2:-1]:
+            raise ConfigError(f"{tuple(self.weights.shape)} weights for {self.goal.shape[-2]} tokens; expected one each")
 
     def __call__(self, rollout: Latent, actions: Tensor) -> Tensor:
-        """Cost of rollout (B, N, H, K, D), (B, N): summed over the width, averaged over the places."""
+        """Cost of rollout (B, N, H, K, D), (B, N): summed over the width, averaged over the tokens by their weights."""
         goal = self.goal if self.goal.ndim == 2 else self.goal[:, None, None]  # (B, 1, 1, K, D)
         if self.config.steps == "last":
             rollout = rollout[:, :, -1:]
-        distance = (rollout - goal).square().sum(dim=-1).mean(dim=-1)  # (B, N, H)
+        distance = (rollout - goal).square().sum(dim=-1)  # (B, N, H, K)
+        distance = distance.mean(dim=-1) if self.weights is None else distance @ self.weights.to(distance)  # (B, N, H)
         return distance.sum(dim=-1)
 
 

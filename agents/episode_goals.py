@@ -16,6 +16,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 import torch
+from torch import Tensor
 
 from agents.costs import GoalDistance, GoalDistanceConfig
 from agents.goals import goal_from_picture
@@ -51,6 +52,8 @@ class EpisodeGoals:
     """How the distance counts."""
     device: str = "cpu"
     """Where the model is."""
+    weights: Tensor | None = None
+    """(K,) what each token counts in it."""
 
     def look(self, env: gymnasium.Env) -> Latent:
         """The goal (K, D) of the episode that has begun in an environment."""
@@ -58,7 +61,7 @@ class EpisodeGoals:
 
     def cost(self, goals: Sequence[Latent]) -> GoalDistance:
         """Distance to a goal (K, D) for each of B environments."""
-        return GoalDistance(torch.stack(list(goals)), self.config)
+        return GoalDistance(torch.stack(list(goals)), self.config, self.weights)
 
     def observation(self, env: gymnasium.Env) -> dict[str, np.ndarray]:
         """The goal as the model would observe it: shown by the world, or else the recorded frame that is nearest or best.

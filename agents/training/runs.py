@@ -201,11 +201,13 @@ def build_agent(
 
 def build_cost(run: Run, cost: CostConfig, env: gymnasium.Env) -> Cost | EpisodeGoals:
     """The cost that a configuration names. CheckpointError when it reads a head that was not fitted."""
+    weights = cost.goal.weights(run.model.encoder.layout)
     if cost.name == "goal" and has_episode_goals(env):
-        return EpisodeGoals(run.model, sensors_of(run, env), run.prepare, run.recorded, cost.goal, str(run.device))
+        return EpisodeGoals(run.model, sensors_of(run, env), run.prepare, run.recorded, cost.goal, str(run.device), weights)
     if cost.name == "goal":
         picture = run.prepare(goal_observation(env, seed=0))
-        return GoalDistance(goal_from_picture(run.model, picture, sensors_of(run, env), run.device), cost.goal)
+        goal = goal_from_picture(run.model, picture, sensors_of(run, env), run.device)
+        return GoalDistance(goal, cost.goal, weights)
     if run.heads is None and run.recorded is not None:
         raise CheckpointError(f"{run.directory} has no heads, as its recording has no labels: plan with cost.name=goal")
     if run.heads is None:

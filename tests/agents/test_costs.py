@@ -10,6 +10,7 @@ from agents.costs import GoalDistance, GoalDistanceConfig, ProgressCost, Progres
 from agents.goals import goal_from_picture, goal_observation, to_observation
 from tests.fakes import LineModel, LineWorld
 from worldmodel.errors import ConfigError, MismatchError
+from worldmodel.layout import TokenLayout
 
 ACTIONS = torch.zeros(1, 1, 2, 2)
 
@@ -21,6 +22,23 @@ def test_goal_distance_by_hand() -> None:
     assert GoalDistance(goal, GoalDistanceConfig("sum"))(rollout, ACTIONS).tolist() == [[9.0]]
     assert GoalDistance(goal, GoalDistanceConfig("last"))(rollout, ACTIONS).tolist() == [[0.0]]
     assert GoalDistance(goal[None] + 1, GoalDistanceConfig("last"))(rollout, ACTIONS).tolist() == [[2.0]]
+
+
+def test_vectors_count_as_much_as_pictures_unless_told() -> None:
+    """Four places and two tokens without one, in plain numbers."""
+    goal, rollout = torch.zeros(6, 1), torch.tensor([1.0, 2.0, 0.0, 1.0, 3.0, 1.0])[None, None, None, :, None]
+    layout = TokenLayout(grid=2, num_extra=2)
+    for share, want in ((0.5, 0.5 * 6 / 4 + 0.5 * 10 / 2), (0.0, 6 / 4), (1.0, 10 / 2), (0.2, 0.8 * 6 / 4 + 0.2 * 10 / 2)):
+        config = GoalDistanceConfig(vectors=share)
+        cost = GoalDistance(goal, config, config.weights(layout))
+        torch.testing.assert_close(cost(rollout, ACTIONS), torch.tensor([[want]]))
+    assert GoalDistance(goal)(rollout, ACTIONS).tolist() == [[pytest.approx(16 / 6)]]
+    for alone in (TokenLayout(grid=2), TokenLayout(0, 0, 4)):
+        assert GoalDistanceConfig().weights(alone).tolist() == [0.25] * 4
+    with pytest.raises(ConfigError, match=r"vectors is 1\.5; expected 0 to 1"):
+        GoalDistanceConfig(vectors=1.5)
+    with pytest.raises(ConfigError, match=r"\(4,\) weights for 6 tokens"):
+        GoalDistance(goal, weights=torch.ones(4))
 
 
 def test_a_goal_an_environment() -> None:
