@@ -2,7 +2,7 @@
 
     keep(recordings, run_dir, num_frames=512, num_actions=4096)
     recorded = load_recorded(run_dir)
-    recorded.best()                     # the frame of the highest reward
+    recorded.best()                     # the frame around which the reward was highest
     recorded.nearest(desired_goal)      # the frame whose achieved_goal is nearest to a goal that the world names
 
 G frames   M recorded actions   k action block   A action dim
@@ -29,6 +29,8 @@ RECORDED = "recorded.safetensors"
 """File of a run folder; the manifest vouches for it."""
 NUM_EPISODES = 64
 """Episodes that the frames are taken from, at most."""
+HALF = 5
+"""Steps before and after a frame that say how good it is."""
 ACHIEVED = "achieved_goal"
 """Sensor that says in numbers which goal a frame is."""
 
@@ -40,14 +42,14 @@ class Recorded:
     actions: Tensor
     """(M, k * A): blocks of actions, first candidates of a planner."""
     frames: dict[str, np.ndarray]
-    """Sensor that the model reads -> (G, ...), as the model takes it; the frame of the highest reward is the first."""
+    """Sensor that the model reads -> (G, ...), as the model takes it; the best one (`best_frame`) is the first."""
     achieved: np.ndarray | None
     """(G, g) float32: the goals that the frames are; None where the world does not say."""
     reward: float
-    """The highest reward of a step that was recorded."""
+    """The mean reward of the steps around that frame."""
 
     def best(self) -> dict[str, np.ndarray]:
-        """The frame after the step of the highest reward."""
+        """The frame around which the reward was highest."""
         return self._frame(0)
 
     def nearest(self, desired: np.ndarray) -> dict[str, np.ndarray]:
@@ -85,7 +87,7 @@ def load_recorded(run_dir: Path) -> Recorded | None:
 
 
 def choose(recordings: Recordings, num_frames: int, num_actions: int) -> Recorded:
-    """The frame of the highest reward of the first dataset, `num_frames` frames evenly over it, and recorded actions."""
+    """The best frame of the first dataset, `num_frames` frames evenly over it, and recorded actions."""
     dataset = recordings.parts[0].dataset
     best, at, reward = best_frame(dataset)
     episodes = np.linspace(0, dataset.num_episodes - 1, min(NUM_EPISODES, dataset.num_episodes)).astype(int)
@@ -104,11 +106,22 @@ def choose(recordings: Recordings, num_frames: int, num_actions: int) -> Recorde
 
 
 def best_frame(dataset: Dataset) -> tuple[int, int, float]:
-    """Episode and frame after the step of the highest reward, the first of equals, and that reward."""
+    """Episode and frame with the highest mean reward of the steps around it, and that mean.
+
+    HALF steps on either side count, as far as the episode has them: what is good for one moment may have been passed at speed,
+    and cannot be a place to stay at. Of equals it is one as far as can be from the ends of its episode.
+    """
     rewards = np.concatenate([values["next.reward"].reshape(-1) for _, values in dataset.frames(["next.reward"])])
-    lengths = np.array([row.length for row in dataset.episodes])
-    ends = np.cumsum(lengths)
-    rewards[ends - 1] = -np.inf  # the last frame of an episode has no action
-    row = int(rewards.argmax())
-    episode = int(np.searchsorted(ends, row, side="right"))
-    return episode, row - int(ends[episode] - lengths[episode]) + 1, float(rewards[row])
+    best, start = (-np.inf, 0, 0, 0), 0
+    for episode, row in enumerate(dataset.episodes):
+        steps = rewards[start : start + row.length - 1].astype(np.float64)  # the last frame of an episode has no action
+        start += row.length
+        if not len(steps):
+            continue
+        total, frames = np.concatenate([[0.0], np.cumsum(steps)]), np.arange(row.length)
+        first, end = np.maximum(frames - HALF, 0), np.minimum(frames + HALF, len(steps))
+        means = np.round((total[end] - total[first]) / (end - first), 9)  # of the steps first, ..., end - 1
+        inside = np.minimum(frames, len(steps) - frames)
+        frame = int(np.lexsort((-frames, inside, means))[-1])
+        best = max(best, (float(means[frame]), int(inside[frame]), -episode, frame))
+    return -best[2], best[3], best[0]

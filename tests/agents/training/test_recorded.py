@@ -9,7 +9,7 @@ import pytest
 
 from agents.experiment import ExperimentConfig
 from agents.strict import build
-from agents.training.recorded import best_frame, choose
+from agents.training.recorded import HALF, best_frame, choose
 from agents.training.recordings import open_recordings
 from worldmodel.data import Dataset, DatasetWriter, finalize
 from worldmodel.types import ActionSpec, Episode, SensorSpec, WorldSpec
@@ -49,8 +49,25 @@ def dataset(tmp_path: Path) -> Dataset:
     return Dataset.open(tmp_path)
 
 
-def test_the_best_frame_comes_after_the_highest_reward_of_a_step(dataset: Dataset) -> None:
-    assert best_frame(dataset) == (1, 7, 3.0)  # the first of two equals, and the last frame of its episode
+def test_the_best_frame_is_the_best_on_average_around_it(dataset: Dataset) -> None:
+    """Against plain loops, which give the end of episode 1: five steps of 0.5, -1, -1, -1 and 3."""
+    found = []
+    for number in range(dataset.num_episodes):
+        rewards = dataset.read_episode(number).rewards
+        for frame in range(len(rewards) + 1):
+            around = [float(rewards[t]) for t in range(len(rewards)) if frame - HALF <= t < frame + HALF]
+            found.append((sum(around) / len(around), number, frame))
+    mean, number, frame = max(found)
+    assert best_frame(dataset) == (number, frame, pytest.approx(mean)) == (1, 7, pytest.approx(0.1))
+
+
+def test_of_equals_the_best_frame_is_far_from_the_ends(tmp_path: Path) -> None:
+    """Where each step of a pole that stands is worth the same, it is not the last one before it fell."""
+    with DatasetWriter(tmp_path, SPEC, fps=10) as writer:
+        for number, num_actions in enumerate((4, 9, 6)):
+            writer.add(an_episode(number, num_actions, dict.fromkeys(range(num_actions), 1.0)))
+    finalize(tmp_path)
+    assert best_frame(Dataset.open(tmp_path)) == (1, 4, 1.0)
 
 
 @pytest.mark.parametrize("sensors", [["pixels"], ["pixels", "proprio"]])
@@ -66,7 +83,7 @@ def test_frames_know_which_goal_they_are(dataset: Dataset, sensors: list[str]) -
         np.testing.assert_array_equal(kept.frames["proprio"][:, :2], kept.achieved)
         np.testing.assert_array_equal(kept.nearest(np.array([2.9, 8.8], np.float32))["proprio"][:2], [3, 9])
         np.testing.assert_array_equal(kept.best()["proprio"][:2], [1, 7])
-    assert kept.actions.shape == (6, 2) and kept.reward == 3.0
+    assert kept.actions.shape == (6, 2) and kept.reward == pytest.approx(0.1)
 
 
 def test_a_sensor_that_a_dataset_may_lack_is_left_out(dataset: Dataset) -> None:
