@@ -14,12 +14,15 @@ import os
 from collections.abc import Iterator
 
 
-def home_of(number: int) -> int | None:
-    """The core where worker `number` of this process' workers waits, or None where cores cannot be chosen."""
-    if not hasattr(os, "sched_setaffinity"):
-        return None
-    cores = sorted(os.sched_getaffinity(0))
-    return cores[number % len(cores)]
+def homes(num_workers: int) -> list[int | None]:
+    """The core where each of a pool's workers waits, round after round; None for all where cores cannot be chosen.
+
+    None, too, for fewer workers than cores: those of several pools would crowd on the first cores, and the others stand idle.
+    """
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_setaffinity") else []
+    if not cores or num_workers < len(cores):
+        return [None] * num_workers
+    return [cores[number % len(cores)] for number in range(num_workers)]
 
 
 @contextlib.contextmanager

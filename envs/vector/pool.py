@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
-from envs.vector.cores import home_of, present_core
+from envs.vector.cores import homes, present_core
 from envs.vector.worker import Share, serve
 
 START_PATIENCE = 120.0
@@ -42,7 +42,7 @@ class Pool:
         self._workers: list[_Worker] = []
         try:
             # all of them begin, then all are waited for
-            self._workers = [_start(share, home_of(number)) for number, share in enumerate(shares)]
+            self._workers = [_start(share, home) for share, home in zip(shares, homes(len(shares)), strict=True)]
             for worker in self._workers:
                 _answer(worker, START_PATIENCE)
         except BaseException:
