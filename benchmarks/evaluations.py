@@ -37,6 +37,7 @@ def rows_of(run: Path) -> list[dict[str, Any]]:
                     "successes": round(scores[agent]["success"]["rate"] * scores[agent]["n"]),
                     "objects_cleared": scores[agent]["objects_cleared"],
                     "dropped": scores[agent]["dropped"],
+                    "returns": {name: score["returns"] for name, score in scores.items() if name in (agent, *BASELINES)},
                     **{name: scores[name]["success"]["rate"] for name in BASELINES if name in scores},
                     "protocol": protocol["hash"],
                     "commit": manifest.commit,
