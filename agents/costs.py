@@ -28,7 +28,7 @@ class GoalDistanceConfig:
     vectors: float = 0.5
     """Share of the tokens without a place, which hold proprioception and other vectors, where there are pictures too. By their
     number alone they would be one token in 65, and a small thing that is far from its goal is as far wherever it moves, seen in
-    pictures. DINO-WM (arXiv:2411.04983) gives the two the same weight."""
+    pictures. DINO-WM (arXiv:2411.04983) too takes the mean of each for itself, and weighs the two by a setting."""
 
     def __post_init__(self) -> None:
         """Raise ConfigError for an unknown way of counting, or a share that is none."""
