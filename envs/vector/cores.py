@@ -1,9 +1,10 @@
 """Where processes that are asked together wake up: each on a core of its own.
 
 Linux likes to wake a process on the core of the one that woke it. Two workers that are asked one after the other then wait for
-each other on one core while the next one idles, up to a time slice of 3 ms: a sixth of a step of `ee_delta`. So a worker waits
-tied to a core, its home, and is free to move as soon as it is awake. And the one at home where the asking process runs is asked
-last, since it may take that core at once, before the others have been asked. Elsewhere than on Linux nothing of this is done.
+each other on one core while the next one idles: up to a time slice of 3 ms, on average a seventh of a step of `ee_delta`. So a
+worker waits tied to a core, its home, and is free to move as soon as it is awake. And the one at home where the asking process
+runs is asked last, since it may take that core at once, before the others have been asked. Elsewhere than on Linux nothing of
+this is done.
 """
 
 from __future__ import annotations
