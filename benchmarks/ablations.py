@@ -76,9 +76,13 @@ def to_markdown(found: dict[str, Any]) -> str:
             ]
             lines.append(f"| {' | '.join(cells)} |")
         bounds = ", ".join(f"{agent} {100 * bound['rate']:.0f} %" for agent, bound in sweep["bounds"].items())
-        missing = f" {len(sweep['missing'])} runs are missing." if sweep["missing"] else ""
+        missing = f" {_runs(sweep['missing'])} missing." if sweep["missing"] else ""
         lines += ["", f"On the same starts: {bounds}.{missing}", ""]
     return "\n".join(lines)
+
+
+def _runs(missing: list) -> str:
+    return f"{len(missing)} runs are" if len(missing) > 1 else "1 run is"
 
 
 def _number(value: float | None, digits: int) -> str:
@@ -113,7 +117,7 @@ def main() -> None:
                 f"({100 * success['low']:.0f} to {100 * success['high']:.0f}, n {row['num_episodes']})"
             )
         if sweep["missing"]:
-            print(f"{name}: {len(sweep['missing'])} runs are missing")
+            print(f"{name}: {_runs(sweep['missing'])} missing")
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ def test_the_best_row_is_bold_and_what_is_missing_is_said() -> None:
         {"sweeps": {"presets": {"rows": rows, "bounds": {"random": {"rate": 0.01}}, "missing": {"third": "why"}}}}
     )
     assert "| `ours` | 2 | **75.0**: 10 to 90 | 90.0 | 2.0 / 2.0 / 2.0 | - | 2.0 | 2.000 | 2 | 220 |" in text
-    assert "| 50.0: 10 to 90 |" in text and "random 1 %. 1 runs are missing." in text
+    assert "| 50.0: 10 to 90 |" in text and "random 1 %. 1 run is missing." in text
 
 
 def test_the_docs_have_the_marks_and_nothing_else_of_them_changes() -> None:

@@ -17,7 +17,7 @@ from agents.recording.record import RecordConfig, record
 from agents.report.write import write_report
 from agents.training import stages
 from agents.training.measure import measure
-from agents.training.runs import build_agent, load_run
+from agents.training.runs import Run, build_agent, load_run
 from tests.fakes import LineWorld
 from worldmodel.data import Dataset, DatasetWriter, finalize
 from worldmodel.errors import CheckpointError
@@ -93,6 +93,15 @@ def weights(run_dir: Path) -> dict[str, torch.Tensor]:
     return load_run(run_dir).model.state_dict()
 
 
+def assert_acts(run: Run) -> None:
+    """Its agent's first action is one of the world's."""
+    env = LineWorld(3, 6)
+    agent = build_agent(run, run.experiment().planner, run.experiment().cost, env)
+    agent.reset([0])
+    observation, _ = env.reset(seed=5)
+    assert env.action_space.contains(agent.act({key: value[None] for key, value in observation.items()})[0])
+
+
 def test_pretraining_on_films_leaves_a_run_whose_encoder_has_learned(pretrained: Path) -> None:
     run = load_run(pretrained)
     assert run.heads is None and run.manifest.spec.control_mode == "none"
@@ -109,11 +118,7 @@ def test_posttraining_begins_with_the_pretrained_encoder(pretrained: Path, data:
     assert before["predictor.frame_action.mlp.0.weight"].shape == (16, 1)  # of no use here, and not taken
     assert after["predictor.frame_action.mlp.0.weight"].shape == (16, 2)
     stages.fit_heads_of(experiment, data, tmp_path, progress=QUIET)
-    run, env = load_run(tmp_path), LineWorld(3, 6)
-    agent = build_agent(run, run.experiment().planner, run.experiment().cost, env)
-    agent.reset([0])
-    observation, _ = env.reset(seed=5)
-    assert env.action_space.contains(agent.act({key: value[None] for key, value in observation.items()})[0])
+    assert_acts(load_run(tmp_path))
 
 
 def test_the_ema_target_is_kept_and_can_be_begun_with(pretrained: Path, data: Path, tmp_path: Path) -> None:
@@ -194,17 +199,11 @@ def test_a_latent_without_places_has_heads_and_an_agent(data: Path, tmp_path: Pa
     experiment = config({}, {}, {"output": output, "num_pooled": 3, "token_dim": 8})
     stages.fit_model(experiment, data, tmp_path, resume=False, progress=QUIET)
     stages.fit_heads_of(experiment, data, tmp_path, progress=QUIET)
-    run, env = load_run(tmp_path), LineWorld(3, 6)
-    agent = build_agent(run, run.experiment().planner, run.experiment().cost, env)
-    agent.reset([0])
-    observation, _ = env.reset(seed=5)
-    assert env.action_space.contains(agent.act({key: value[None] for key, value in observation.items()})[0])
-    assert run.heads is not None and run.heads.picture.draw(torch.zeros(2, 1 if output == "vector" else 3, 8)).shape == (
-        2,
-        8,
-        8,
-        3,
-    )
+    run = load_run(tmp_path)
+    assert_acts(run)
+    assert run.heads is not None
+    picture = run.heads.picture.draw(torch.zeros(2, 1 if output == "vector" else 3, 8))
+    assert picture.shape == (2, 8, 8, 3)
 
 
 def test_a_model_without_a_camera_is_measured_reported_and_acts(data: Path, tmp_path: Path) -> None:
@@ -213,8 +212,5 @@ def test_a_model_without_a_camera_is_measured_reported_and_acts(data: Path, tmp_
     stages.fit_heads_of(experiment, data, tmp_path, progress=QUIET)
     assert "position_cm_0" in measure(experiment, data, tmp_path)
     assert write_report(tmp_path).stat().st_size > 1000
-    run, env = load_run(tmp_path), LineWorld(3, 6)
-    agent = build_agent(run, run.experiment().planner, run.experiment().cost, env)
-    agent.reset([0])
-    observation, _ = env.reset(seed=5)
-    assert env.action_space.contains(agent.act({key: value[None] for key, value in observation.items()})[0])
+    run = load_run(tmp_path)
+    assert_acts(run)
