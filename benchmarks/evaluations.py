@@ -20,7 +20,8 @@ BASELINES = ("random", "expert")
 
 def rows_of(run: Path) -> list[dict[str, Any]]:
     """One row an evaluation and agent of a run folder. CheckpointError when it holds no evaluation."""
-    manifest, rows = read_manifest(run), []
+    manifest, rows, measured = read_manifest(run), [], run / "diagnostics.json"
+    probe = json.loads(measured.read_text(encoding="utf-8")).get("probe", {}) if measured.exists() else {}
     for path in sorted(run.glob("evaluation*.json")):
         found = json.loads(path.read_text(encoding="utf-8"))
         protocol, scores = found["protocol"], found["agents"]
@@ -37,6 +38,7 @@ def rows_of(run: Path) -> list[dict[str, Any]]:
                     "successes": round(scores[agent]["success"]["rate"] * scores[agent]["n"]),
                     "objects_cleared": scores[agent]["objects_cleared"],
                     "dropped": scores[agent]["dropped"],
+                    "head_cm": [probe.get(f"position_cm_{ahead}") for ahead in range(3)],
                     "returns": {name: score["returns"] for name, score in scores.items() if name in (agent, *BASELINES)},
                     **{name: scores[name]["success"]["rate"] for name in BASELINES if name in scores},
                     "protocol": protocol["hash"],
