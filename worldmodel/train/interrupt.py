@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a flag, so that a loop can put its things away before it leaves."""
+"""Ctrl-C, SIGTERM and a closed terminal as a flag, so that a loop can put its things away before it leaves."""
 
 from __future__ import annotations
 
@@ -7,14 +7,17 @@ import threading
 from types import FrameType
 from typing import Any
 
+HANGUP: int | None = getattr(signal, "SIGHUP", None)
+"""What a process hears when its terminal closes; Windows has none."""
+
 
 class Interrupts:
-    """Notes the first Ctrl-C or SIGTERM instead of dying of it; a second one has its usual effect.
+    """Notes the first of SIGNALS instead of dying of it; a second one has its usual effect.
 
-    Signals only reach the main thread: anywhere else this does nothing.
+    Signals only reach the main thread: anywhere else this does nothing. A hang-up that is ignored (nohup) stays so.
     """
 
-    SIGNALS = (signal.SIGINT, signal.SIGTERM)
+    SIGNALS = (signal.SIGINT, signal.SIGTERM, *((HANGUP,) if HANGUP is not None else ()))
 
     def __init__(self) -> None:
         self.signal: int | None = None
@@ -22,7 +25,8 @@ class Interrupts:
 
     def __enter__(self) -> Interrupts:
         if threading.current_thread() is threading.main_thread():
-            self._previous = {number: signal.signal(number, self._note) for number in self.SIGNALS}
+            noted = [n for n in self.SIGNALS if n != HANGUP or signal.getsignal(n) != signal.SIG_IGN]
+            self._previous = {number: signal.signal(number, self._note) for number in noted}
         return self
 
     def __exit__(self, *_: object) -> None:
