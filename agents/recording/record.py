@@ -18,8 +18,8 @@ from agents.recording.dealing import Crew, Tally, cut, deal
 from agents.recording.processes import ProcessCrew
 from agents.recording.recorder import MakeEnv, RecordConfig, Recorder, play_recorded
 from agents.worldspec import action_word
-from worldmodel.data import VideoConfig, finalize, recorded_episodes, require_free
-from worldmodel.data.format.features import POLICY
+from worldmodel.data import Dataset, VideoConfig, finalize, recorded_episodes, require_free
+from worldmodel.data.format.features import INFO, POLICY
 from worldmodel.data.format.files import read_json
 from worldmodel.data.format.world import read_world
 from worldmodel.errors import DataError
@@ -38,7 +38,7 @@ class Recording:
     """What a call of `record` did."""
 
     num_episodes: int
-    """Episodes that were asked for, all of which the dataset has now."""
+    """Episodes that the dataset has now: those that were asked for, and others that it had."""
     num_new: int
     """Those that this call added."""
     num_actions: int
@@ -89,8 +89,10 @@ def record(
                 with (crew or ProcessCrew)(make_env, config, root) as workers:
                     deal(workers, hands, config.workers, lambda: recorded_episodes(root), tally, stopped)
             interrupts.leave("recording was interrupted; run it again to go on")
+    else:
+        require_same(make_env, config, root)  # what is played is compared as it is written
     finalize(root, progress=progress)
-    return Recording(config.num_episodes, tally.num_episodes, tally.num_actions, time.monotonic() - begun)
+    return Recording(Dataset.open(root).num_episodes, tally.num_episodes, tally.num_actions, time.monotonic() - begun)
 
 
 def missing_episodes(root: Path, config: RecordConfig) -> list[int]:
@@ -108,6 +110,15 @@ def missing_episodes(root: Path, config: RecordConfig) -> list[int]:
         if theirs != policy:
             raise DataError(f"{root} was recorded with {theirs}, not with {policy}; record into a new folder")
     return [number for number in range(config.num_episodes) if number not in have]
+
+
+def require_same(make_env: MakeEnv, config: RecordConfig, root: Path) -> None:
+    """DataError when a dataset that lacks no episode is of another world, or has other labels, than are asked for."""
+    with Recorder(make_env, config, root, "0"):  # its writer compares the worlds
+        pass
+    if (root / INFO).exists() and set(found := Dataset.open(root).label_names) != set(config.labels):
+        asked = ", ".join(sorted(config.labels)) or "none"
+        raise DataError(f"{root} has the labels {', '.join(sorted(found)) or 'none'}, not {asked}; record into a new folder")
 
 
 def _policy(config: RecordConfig) -> dict[str, Any]:

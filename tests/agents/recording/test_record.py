@@ -39,6 +39,12 @@ class Listening:
             self.action()
 
 
+class ShortLine(LineWorld):
+    """Another world: two slots in place of three."""
+
+    slots = 2
+
+
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     root = tmp_path_factory.mktemp("line") / "data"
@@ -95,6 +101,19 @@ def test_more_episodes_extend_the_dataset(recorded: Dataset, tmp_path: Path) -> 
     record(LineWorld, CONFIG, root)
     assert Dataset.open(root).num_episodes == 12
     np.testing.assert_array_equal(Dataset.open(root).read_episode(11).actions, recorded.read_episode(11).actions)
+
+
+def test_a_whole_dataset_is_compared_too(tmp_path: Path) -> None:
+    """Nothing is missing, so nothing is written; but what was asked for is not what lies there."""
+    root = tmp_path / "data"
+    record(LineWorld, changed(num_episodes=4), root)
+    assert record(LineWorld, changed(num_episodes=2), root).num_episodes == 4
+    before = Dataset.open(root).fingerprint
+    with pytest.raises(MismatchError, match="holds another world: .*sensors"):
+        record(ShortLine, changed(num_episodes=4), root)
+    with pytest.raises(DataError, match="has the labels position, status, not stauts; record into a new folder"):
+        record(LineWorld, changed(num_episodes=4, labels=("stauts",)), root)
+    assert Dataset.open(root).fingerprint == before
 
 
 def test_another_policy_is_not_mixed_in(tmp_path: Path) -> None:
