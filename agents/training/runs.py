@@ -30,6 +30,7 @@ from worldmodel.errors import CheckpointError, ConfigError, MismatchError, unkno
 from worldmodel.heads import PictureHead, PictureHeadConfig, ProgressHead, ProgressHeadConfig
 from worldmodel.jepa import JEPA, JEPAConfig
 from worldmodel.nn.embodied import Body
+from worldmodel.objectives import ObjectiveConfig
 from worldmodel.train.checkpoint import load_checkpoint, load_weights
 from worldmodel.train.manifest import Manifest
 from worldmodel.types import Cost, WorldSpec
@@ -154,6 +155,17 @@ def require_fit(run: Run, env: gymnasium.Env) -> int:
     return number
 
 
+def require_plans(run: Run) -> None:
+    """CheckpointError for a pretraining, whose model has not learned what the robot's actions do."""
+    source = f"{run.directory / 'manifest.json'}: experiment.objective"
+    objective = _config(ObjectiveConfig, run.manifest.experiment.get("objective", {}), source)
+    if not objective.plans:
+        lacking = "its predictor goes by inferred actions" if objective.predicts else "it has no trained predictor"
+        raise CheckpointError(
+            f"{run.directory} is a pretraining, which cannot plan: {lacking}; train on with train.init_from={run.directory}"
+        )
+
+
 def failing(run: Run, sensors: tuple[str, ...], without: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Sensors that are left when those of `without` fail, and the cameras among these, which go on with black pictures.
 
@@ -179,6 +191,7 @@ def build_agent(
 
     The run's model is the embodiment of this environment from now on. `without`: sensors that have failed.
     """
+    require_plans(run)
     sensors, dead = failing(run, sensors_of(run, env), without)
     number = require_fit(run, env)
     run.model.embody(number)

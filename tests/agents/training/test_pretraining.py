@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from agents import cli, strict
-from agents.experiment import ExperimentConfig, load_experiment
+from agents.experiment import CostConfig, ExperimentConfig, load_experiment
 from agents.recording.record import RecordConfig, record
 from agents.report.write import write_report
 from agents.training import stages
@@ -186,6 +186,16 @@ def test_the_command_line_ends_where_such_a_model_cannot_plan(
     told = capsys.readouterr().out
     assert "its predictor goes by inferred actions, and no heads yet; train on with train.init_from=" in told
     assert load_run(tmp_path / "run").heads is None
+
+
+def test_a_pretraining_has_no_agent(pretrained: Path, data: Path, tmp_path: Path) -> None:
+    """Whatever it is asked to plan for: nothing that it knows is what the robot's actions do."""
+    stages.fit_model(config({"actions": "inferred"}, {}, {}), data, tmp_path, resume=False, progress=QUIET)
+    for run_dir, lacking in ((tmp_path, "goes by inferred actions"), (pretrained, "has no trained predictor")):
+        run = load_run(run_dir)
+        for cost in ("progress", "goal"):
+            with pytest.raises(CheckpointError, match=rf"cannot plan: it.* {lacking}; train on with train\.init_from="):
+                build_agent(run, run.experiment().planner, CostConfig(name=cost), LineWorld(3, 6))
 
 
 def test_the_two_configurations_have_one_encoder() -> None:
