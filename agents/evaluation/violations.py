@@ -1,6 +1,7 @@
 """What cannot happen, made in the simulator: pairs of one transition as it went and as it could not have gone.
 
     pairs = make_pairs(env, num=40, rng=np.random.default_rng(0))
+    found = expectation(run, env, num=40, rng=np.random.default_rng(0))     # benchmarks/violations.py prints it
 
 Of each transition (observation before, action, observation after) the natural end is the simulator's own; the violated one
 is the same picture with one object edited, so that the two differ in nothing else. Violation of expectation as a test of a
@@ -21,6 +22,7 @@ from typing import Any, Literal
 import gymnasium
 import numpy as np
 
+from agents.evaluation.protocol import NUM_EVALUATION_SEEDS
 from agents.training.health import load_surprise
 from agents.training.runs import Run, require_fit
 from worldmodel.diagnostics.expectation import EventPair, ExpectationReport, violation_of_expectation
@@ -90,7 +92,7 @@ def _transitions(
     ended, before, info = True, {}, {}
     for _ in range(num):
         if ended:
-            before, info = env.reset(seed=int(rng.integers(2**31)))
+            before, info = env.reset(seed=int(rng.integers(NUM_EVALUATION_SEEDS)))  # never a recorded start
         action = world.aimed_action(rng)
         after, _, terminated, truncated, then = env.step(action)
         yield before, np.asarray(action, np.float32), after, (info["status"], then["status"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any, cast
 
 import numpy as np
@@ -16,6 +17,7 @@ from worldmodel.diagnostics import (
     EventPair,
     SurpriseScale,
     auroc,
+    auroc_interval,
     fit_surprise,
     horizon_errors,
     surprise,
@@ -118,6 +120,28 @@ def test_auroc_is_exact() -> None:
     assert auroc(np.array([0.0, 2.0]), np.array([1.0, 2.0])) == pytest.approx((1 + 0 + 1 + 0.5) / 4)
     with pytest.raises(DataError):
         auroc(np.zeros(0), np.ones(1))
+
+
+def test_the_interval_of_an_auroc_is_hanley_and_mcneils_where_the_events_are_independent() -> None:
+    rng, num = np.random.default_rng(0), 300
+    low, high = rng.normal(size=num), rng.normal(size=num) + 1
+    a = auroc(low, high)
+    # Radiology 143:29 (1982), equations 1 and 2: the standard error for two samples of one size
+    q1, q2 = a / (2 - a), 2 * a**2 / (1 + a)
+    se = math.sqrt((a * (1 - a) + (num - 1) * (q1 + q2 - 2 * a**2)) / num**2)
+    assert auroc_interval(low, high) == pytest.approx((a - 1.96 * se, a + 1.96 * se), abs=0.3 * se)
+    assert auroc_interval(low, low + 10) == (1, 1)
+
+
+def test_the_interval_knows_that_pairs_go_together() -> None:
+    def draw(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        natural = rng.normal(size=200)
+        return natural, natural + rng.normal(1, 0.1, size=200)  # what surprises, surprises more when violated
+
+    rng = np.random.default_rng(0)
+    spread = 1.96 * np.std([auroc(*draw(rng)) for _ in range(300)])
+    low, high = auroc_interval(*draw(rng))
+    assert (high - low) / 2 == pytest.approx(spread, rel=0.25)
 
 
 def test_violations_are_told_from_natural_events() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from worldmodel.diagnostics.alarms import ALARMS, Alarm, alarms
 from worldmodel.diagnostics.collapse import CollapseReport, collapse, normality
-from worldmodel.diagnostics.expectation import EventPair, ExpectationReport, auroc, violation_of_expectation
+from worldmodel.diagnostics.expectation import EventPair, ExpectationReport, auroc, auroc_interval, violation_of_expectation
 from worldmodel.diagnostics.health import Health
 from worldmodel.diagnostics.horizon import MAX_HORIZON, HorizonReport, horizon_errors
 from worldmodel.diagnostics.plannability import GoalReport, PlannabilityReport, goal_approach, plannability
@@ -25,6 +25,7 @@ __all__ = [
     "SurpriseScale",
     "alarms",
     "auroc",
+    "auroc_interval",
     "collapse",
     "fit_surprise",
     "goal_approach",

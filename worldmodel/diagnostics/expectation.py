@@ -4,7 +4,7 @@ Pairs of events share everything up to one edit of the outcome. AUROC of the sur
 that a violated event surprises more than a natural one, any natural one of that kind (Riochet et al., IntPhys,
 arXiv:1803.07616; there also the easier question whether the violated event of each pair surprises more than its own natural).
 
-P pairs   K tokens a frame
+P pairs   R draws   K tokens a frame
 """
 
 from __future__ import annotations
@@ -43,6 +43,10 @@ class ExpectationReport:
 
     auroc: float
     """Chance that a violated event surprises more than a natural one; 0.5 for a model that notices nothing."""
+    low: float
+    """Lower end of its 95 % interval."""
+    high: float
+    """Upper end."""
     paired: float
     """Share of pairs in which the violated event surprises more than the natural one."""
     natural_z: float
@@ -61,6 +65,19 @@ def auroc(low: np.ndarray, high: np.ndarray) -> float:
     return float((high > low).mean() + 0.5 * (high == low).mean())
 
 
+def auroc_interval(natural: np.ndarray, violated: np.ndarray, num_draws: int = 2000) -> tuple[float, float]:
+    """95 % interval of the AUROC of pairs (P,) and (P,): the percentile bootstrap (Efron and Tibshirani 1993, section 13.3).
+
+    Whole pairs are drawn, as the two ends of one transition are no independent events. The draws are always the same.
+    """
+    higher = violated[:, None] > natural[None]
+    chance = higher + 0.5 * (violated[:, None] == natural[None])  # (P, P): mean is the AUROC
+    num = len(natural)
+    counts = np.random.default_rng(0).multinomial(num, np.full(num, 1 / num), size=num_draws)  # (R, P)
+    low, high = np.quantile((counts @ chance * counts).sum(1) / num**2, (0.025, 0.975))
+    return float(low), float(high)
+
+
 def violation_of_expectation(
     model: JEPA, scale: SurpriseScale, pairs: Sequence[EventPair], batch_size: int = 64
 ) -> dict[str, ExpectationReport]:
@@ -74,7 +91,9 @@ def violation_of_expectation(
     for kind in dict.fromkeys(kinds.tolist()):
         usual, odd = natural[kinds == kind], violated[kinds == kind]
         share = float((odd > usual).mean() + 0.5 * (odd == usual).mean())
-        found[kind] = ExpectationReport(auroc(usual, odd), share, float(np.median(usual)), float(np.median(odd)), len(usual))
+        found[kind] = ExpectationReport(
+            auroc(usual, odd), *auroc_interval(usual, odd), share, float(np.median(usual)), float(np.median(odd)), len(usual)
+        )
     return found
 
 

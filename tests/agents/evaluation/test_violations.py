@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -10,9 +11,12 @@ import pytest
 
 import envs  # noqa: F401
 from agents.evaluation.violations import KINDS, make_pairs
+from benchmarks.violations import lines_of, measure
+from envs.tabletop import TabletopEnv
 from worldmodel.diagnostics import EventPair
 from worldmodel.errors import ConfigError
 
+CHECKPOINT = Path(__file__).parents[3] / "checkpoints" / "table-clear"
 PLACES = np.array([[-0.15, -0.15, 0.04], [0.0, 0.15, 0.04], [0.15, -0.1, 0.04]])
 
 
@@ -112,3 +116,21 @@ def test_the_real_world_shows_the_edit_and_stays_as_it_is() -> None:
             np.testing.assert_array_equal(after[key], value)
     finally:
         env.close()
+
+
+def test_the_shipped_model_notices_what_cannot_happen() -> None:
+    found = measure(CHECKPOINT, 40, seed=0)
+    assert list(found) == list(KINDS) and all(report["num_pairs"] == 40 for report in found.values())
+    least = {"teleported": 0.9, "vanished": 0.85, "recoloured": 0.85, "passed_through": 0.7}
+    for kind, report in found.items():
+        assert report["auroc"] > least[kind], kind
+        assert report["low"] <= report["auroc"] <= report["high"] and report["paired"] > least[kind]
+        assert report["violated_z"] > report["natural_z"] + 1
+    cells = [cell.strip() for cell in lines_of(found)[2].strip("|").split("|")]
+    assert cells[:2] == ["teleported", "40"] and cells[2].startswith(f"{found['teleported']['auroc']:.3f}: ")
+
+
+def test_the_same_picture_drawn_again_is_no_violation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(TabletopEnv, "observe_edited", lambda self, slot, **edit: self.observe())
+    found = measure(CHECKPOINT, 4, seed=0)
+    assert all((report["auroc"], report["paired"]) == (0.5, 0.5) for report in found.values())
