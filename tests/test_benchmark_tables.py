@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from agents.evaluation.protocol import wilson
 from benchmarks.ablations import BEGIN, END, to_markdown, written_into
 from benchmarks.evaluations import pooled
+from benchmarks.violations import lines_of
 
 ROOT = Path(__file__).parents[1]
 
@@ -49,3 +51,10 @@ def test_the_docs_have_the_marks_and_nothing_else_of_them_changes() -> None:
     assert written_into(page, "TABLE\n") == f"{before}{BEGIN}\nTABLE\n{END}{after}"
     with pytest.raises(ValueError, match="expected both"):
         written_into("no marks", "TABLE\n")
+
+
+def test_the_docs_tell_what_was_measured_of_violations() -> None:
+    measured = json.loads((ROOT / "benchmarks/results/violations.json").read_text(encoding="utf-8"))
+    page = (ROOT / "docs/model.md").read_text(encoding="utf-8")
+    assert "\n".join(lines_of(measured["kinds"])) in page
+    assert f"seed {measured['seed']}, commit {measured['commit'][:7]}:" in page
