@@ -50,9 +50,12 @@ def run(command: arguments.Command, make_env: MakeEnv, screen: Screen) -> int:
         case arguments.Play():
             return play(command, make_env, screen)
         case arguments.Report():
-            read_manifest(command.run)  # a folder that is no run is told so
+            if not (unfinished := inspect.unfinished(command.run)):
+                read_manifest(command.run)  # a folder that is no run is told so
             with screen.stage("report") as progress:
                 path = write_report(command.run, progress=progress)
+            if unfinished:
+                screen.say("the run is not finished: the report shows its training so far")
             screen.say(f"report: {path}")
             return 0
         case arguments.Inspect():

@@ -15,16 +15,17 @@ from agents.console import Screen
 from agents.datasets.inspect_data import draw_contents, show_contents
 from agents.experiment import EnvConfig
 from agents.report import collect
-from agents.report.health import HEALTH
+from agents.report.health import measured
+from agents.report.training import last_terms
 from agents.report.types import HorizonCurve
 from agents.training.health import lines_of
 from agents.training.runs import Run, load_run
 from agents.worldspec import spec_of
 from worldmodel.data import Dataset
 from worldmodel.data.format.features import IMPORTED
-from worldmodel.diagnostics import alarms
 from worldmodel.errors import DataError, WorldModelError
 from worldmodel.train.checkpoint import MANIFEST
+from worldmodel.train.logging import METRICS
 from worldmodel.types import WorldSpec
 
 
@@ -45,6 +46,9 @@ def show(path: Path, make_env: MakeEnv, screen: Screen, sheet: Path | None = Non
         raise DataError(f"{path}: no such folder or view")
     if path.is_file() or (path / "meta").is_dir():
         problems, compared = show_dataset(path, make_env, screen, sheet)
+    elif unfinished(path):
+        show_unfinished(path, screen)
+        return 0
     elif (path / MANIFEST).exists() or (path / "config.yaml").exists() or (path / "training").is_dir():
         problems, compared = show_run(path, make_env, screen), True
     else:
@@ -110,11 +114,30 @@ def show_run(path: Path, make_env: MakeEnv, screen: Screen) -> list[str]:
     ]
 
 
+def unfinished(path: Path) -> bool:
+    """Whether the folder is of a training that has told of its updates, and has left no model yet."""
+    return (path / METRICS).is_file() and not (path / MANIFEST).exists()
+
+
+def show_unfinished(path: Path, screen: Screen) -> None:
+    """Print how far a training has come, its loss and its health; it goes on, or was interrupted: the folder cannot tell."""
+    found = collect(path)
+    lines = [("state", f"not finished: in training, or interrupted; it has no {MANIFEST} yet")]
+    for group in ("train", "val"):
+        terms, step = last_terms(found.curves, group)
+        told = ", ".join(f"{name} {value:.3g}" for name, value in terms.items())
+        lines.append((group, f"{told}, after {step} updates" if terms else "nothing told yet"))
+    screen.say(f"run       {path}")
+    for name, line in lines + [("health", line) for line in health_lines(path)]:
+        screen.say(f"  {name:<16}{line}")
+
+
 def health_lines(path: Path) -> list[str]:
     """What was measured of a run's model, alarms first; of the last validation, where it was not measured after training."""
     found = collect(path)
-    if found.diagnostics.keys() & HEALTH.keys():
-        lines = lines_of(found.diagnostics, found.alarms)
+    values, alarming, step = measured(found)
+    if values and step is None:
+        lines = lines_of(values, alarming)
         for number in range(1, len((found.manifest or {}).get("embodiments", ())) + 1):
             own = {
                 name.removeprefix(f"embodiment_{number}_"): value
@@ -125,8 +148,7 @@ def health_lines(path: Path) -> list[str]:
         if found.horizon is not None:
             lines.append(drift_line(found.horizon))
         return lines
-    last = {name[4:]: float(curve.values[-1]) for name, curve in found.curves.items() if name.startswith("val/")}
-    return [f"{line}, at the last validation" for line in lines_of(last, alarms(last))] or ["not measured"]
+    return [f"{line}, at the last validation" for line in lines_of(values, alarming)] or ["not measured"]
 
 
 def drift_line(curve: HorizonCurve) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from agents.report import page
 from agents.report.scores import cell
 from agents.report.types import ReportData
-from worldmodel.diagnostics.alarms import ALARMS
+from worldmodel.diagnostics.alarms import ALARMS, alarms
 
 HEALTH = {
     "std": "spread of the latent over frames (standard deviation)",
@@ -22,16 +22,30 @@ HEALTH = {
 """Measured number -> what it is."""
 
 
+def measured(data: ReportData) -> tuple[dict[str, float | str], tuple[str, ...], int | None]:
+    """Numbers by name and what is alarming of them: of the finished model, else of the last validation, after so many updates.
+
+    The number of updates is None for a finished model's own.
+    """
+    if data.diagnostics.keys() & HEALTH.keys():
+        return data.diagnostics, data.alarms, None
+    curves = {name.removeprefix("val/"): curve for name, curve in data.curves.items() if name.startswith("val/")}
+    last = {name: float(curve.values[-1]) for name, curve in curves.items() if name in HEALTH}
+    return dict(last), tuple(alarms(last)), max((int(curves[name].steps[-1]) for name in last), default=0)
+
+
 def health(data: ReportData) -> str:
     """Alarms first, then each number beside what is expected of it."""
     heading = "Is the model sound?"
     expected = {alarm.name: f"{'<' if alarm.too_high else '>'} {alarm.threshold:g}" for alarm in ALARMS}
+    values, alarming, step = measured(data)
     rows = [
-        (page.text(what), cell(data.diagnostics[name]), page.text(expected.get(name, "")))
+        (page.text(what), cell(values[name]), page.text(expected.get(name, "")))
         for name, what in HEALTH.items()
-        if name in data.diagnostics
+        if name in values
     ]
     if not rows:
         return page.section(heading, page.missing("The model's health is missing: it is not in diagnostics.json of this run."))
-    told = [page.alarm(f"Alarm: {line}.") for line in data.alarms] or [page.lead("No alarm.")]
-    return page.section(heading, *told, page.table(("", "measured", "expected"), rows, numeric=(1, 2)))
+    told = [page.alarm(f"Alarm: {line}.") for line in alarming] or [page.lead("No alarm.")]
+    when = [page.lead(f"At the last validation, after {step:,} updates.")] if step is not None else []
+    return page.section(heading, *when, *told, page.table(("", "measured", "expected"), rows, numeric=(1, 2)))

@@ -1,4 +1,4 @@
-"""The training curves on the page: one small figure a quantity, training beside validation."""
+"""The training on the page: one small figure a quantity, training beside validation; how far one has come that goes on."""
 
 from __future__ import annotations
 
@@ -32,6 +32,25 @@ def curves_section(curves: dict[str, Curve]) -> str:
     if bad:
         parts.append(page.missing(f"Not finite at some steps, which leaves gaps: {', '.join(bad)}."))
     return page.section("Training", *parts)
+
+
+def headline(title: str, curves: dict[str, Curve]) -> str:
+    """In place of what was learned: that this is not known yet."""
+    updates = max(int(curve.steps[-1]) for curve in curves.values())
+    line = f"The run is not finished: it has no manifest.json after {updates:,} updates. It is in training, or was interrupted."
+    return f'<p class="run">{page.text(title)}</p>\n<h1>A world model in training</h1>\n{page.missing(line)}'
+
+
+def last_terms(curves: dict[str, Curve], group: str) -> tuple[dict[str, float], int]:
+    """The last loss and its terms that a group (train, val) told, and after how many updates; none of a group that told none.
+
+    Terms are what both groups tell; as long as nothing is validated, everything that training tells.
+    """
+    train, val = ({k.removeprefix(f"{g}/"): c for k, c in curves.items() if k.startswith(f"{g}/")} for g in ("train", "val"))
+    own = train if group == "train" else val
+    terms = {name: curve for name, curve in own.items() if name in train and (name in val or not val)}
+    step = max((int(curve.steps[-1]) for curve in terms.values()), default=0)
+    return {name: float(curve.values[-1]) for name, curve in terms.items()}, step
 
 
 def panel(quantity: str, lines: dict[str, Curve]) -> str:

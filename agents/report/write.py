@@ -11,6 +11,7 @@ from agents.report.collect import collect
 from agents.report.health import health
 from agents.report.provenance import provenance
 from agents.report.training import curves_section
+from agents.report.training import headline as unfinished_headline
 from agents.report.types import ReportData
 from worldmodel.progress import NoProgress, Progress
 from worldmodel.train.files import write_atomic
@@ -49,6 +50,8 @@ def render(data: ReportData, max_video_bytes: int, progress: Progress) -> str:
     if evaluation is not None and evaluation.absent:  # a world of rewards, without an expert
         table = functools.partial(returns.score_table, evaluation)
         details = functools.partial(returns.evaluation_details, evaluation)
+    if data.manifest is None and data.curves and evaluation is None:
+        head = functools.partial(unfinished_headline, data.title, data.curves)
     parts: list[Callable[[], str]] = [
         lambda: f"<header>{head()}</header>",
         table,

@@ -81,6 +81,45 @@ def test_training_again_is_refused_and_resuming_a_finished_run_is_harmless(
     assert read_manifest(run).checksums["model.safetensors"] == after.checksums["model.safetensors"]
 
 
+def test_a_training_that_is_not_finished_is_told(
+    folders: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    (run / "training").mkdir(parents=True)
+    for command in (["inspect", str(run)], ["report", "--run", str(run)]):  # nothing told yet: as before
+        assert cli.main(command) == 2
+        assert "is no checkpoint" in capsys.readouterr().err
+
+    rows = [row for row in read_metrics(folders[1]) if "train/loss" in row]
+    rows[-1] |= {"val/loss": 0.125, "val/action_ratio": 0.01, "val/std": 0.75}
+    rows = [*rows, {"step": 8, "time": 0.0, "train/loss": 0.25}]
+    (run / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert cli.main(["inspect", str(run)]) == 0
+    told = capsys.readouterr().out
+    assert "not finished" in told and "no manifest.json yet" in told
+    (train,) = (line for line in told.splitlines() if line.startswith("  train "))
+    assert "loss 0.25" in train and "after 8 updates" in train and "lr" not in train
+    (val,) = (line for line in told.splitlines() if line.startswith("  val "))
+    assert "loss 0.125" in val and "after 6 updates" in val and "std" not in val
+    health = [line for line in told.splitlines() if line.startswith("  health ")]
+    assert "ALARM predictions ignore the action (action ratio 0.01; expected > 0.2)" in health[0]
+    assert "std 0.75" in health[-1] and "at the last validation" in health[-1] and "whole" not in told
+
+    assert cli.main(["report", "--run", str(run)]) == 0
+    assert "the run is not finished: the report shows its training so far" in capsys.readouterr().out
+    html = (run / "report.html").read_text(encoding="utf-8")
+    for words in (
+        "The run is not finished: it has no manifest.json after 8 updates.", "At the last validation, after 6 updates.",
+        "Alarm: predictions ignore the action", "loss (train and val)",
+    ):  # fmt: skip
+        assert words in html, words
+    assert "clearing a table" not in html
+
+    (run / "metrics.jsonl").write_text("")  # before the first update that is told of
+    assert cli.main(["inspect", str(run)]) == 0
+    assert capsys.readouterr().out.count("nothing told yet") == 2
+
+
 def test_evaluate_writes_the_promised_json(
     folders: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
