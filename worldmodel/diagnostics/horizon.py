@@ -38,7 +38,8 @@ class HorizonReport:
 def horizon_errors(model: JEPA, window: Window, head: ProgressHead | None = None, batch_size: int = 64) -> HorizonReport:
     """Errors over the windows' length: T frames give H = T - 1. In centimetres too, with a head and labels.
 
-    Sets the model to eval mode. A horizon at which no object is on the table has an error of not-a-number there.
+    Rollouts start from the first frame alone, however long the model's context. Sets the model to eval mode. A horizon at which
+    no object is on the table has an error of not-a-number there.
     """
     model.eval()
     device = next(model.parameters()).device

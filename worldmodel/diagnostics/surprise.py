@@ -87,7 +87,8 @@ def fit_surprise(model: JEPA, window: Window) -> SurpriseScale:
 def surprise(model: JEPA, scale: SurpriseScale, before: Observation, actions: Tensor, after: Observation) -> Tensor:
     """z-scores (B,) of what was seen `after` (B, 1, ...) the actions (B, H, A) that followed `before` (B, 1, ...).
 
-    WorldModelError for H > 1 where a latent depends on the frame before it too, which is neither of the two.
+    The prediction is from that one frame, however long the model's context, as in the calibration. WorldModelError for H > 1
+    where a latent depends on the frame before it too, which is neither of the two.
     """
     if model.encoder.tubelet > 1 and actions.shape[1] > 1:
         raise WorldModelError(
