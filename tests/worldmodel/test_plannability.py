@@ -12,7 +12,7 @@ from torch import Tensor
 
 from tests.worldmodel.test_jepa import tiny
 from tests.worldmodel.toy import ToyWindows
-from worldmodel.diagnostics import Health, alarms, goal_approach, normality, plannability
+from worldmodel.diagnostics import Health, alarms, cost_rank, goal_approach, normality, plannability
 from worldmodel.errors import DataError
 
 
@@ -69,6 +69,21 @@ def test_the_spread_of_a_given_cost_is_exact() -> None:
     assert report.cost_spread == pytest.approx(2**0.5 / 2)
     with pytest.raises(DataError, match="two windows"):
         plannability(Adder(), z[:1], done[:1], torch.Generator())
+
+
+def test_the_rank_of_an_action_under_the_planning_cost_is_exact() -> None:
+    z, done = torch.zeros(2, 1, 1, 2), torch.tensor([[1.0, 0.0], [3.0, 0.0]])
+    # distances to the goal at 4: of the recorded actions 3 and 1, of the others (4, 2, 3) and (0, 1, 2)
+    others = torch.tensor([[0.0, 2.0, 7.0], [4.0, 5.0, 6.0]]).unsqueeze(-1) * torch.tensor([1.0, 0.0])
+
+    def cost(rollout: Tensor, actions: Tensor) -> Tensor:
+        assert rollout.shape == (2, 4, 1, 1, 2) and actions.shape == (2, 4, 1, 2)
+        return (rollout[:, :, 0, 0, 0] - 4).abs()
+
+    # the first row prefers 2 and ties with 7; the second prefers 4 and ties with 5
+    assert cost_rank(Adder(), z, done, others, cost) == pytest.approx((1.5 + 1.5) / 6)
+    assert cost_rank(Adder(), z, torch.tensor([[4.0, 0.0]] * 2), others, cost) == pytest.approx(0.5 / 6)
+    assert cost_rank(Adder(0.0), z, done, others, cost) == 0.5  # a model that ignores the action
 
 
 @pytest.mark.parametrize("context_length", [1, 2])

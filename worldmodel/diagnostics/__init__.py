@@ -7,7 +7,7 @@ from worldmodel.diagnostics.collapse import CollapseReport, collapse, normality
 from worldmodel.diagnostics.expectation import EventPair, ExpectationReport, auroc, auroc_interval, violation_of_expectation
 from worldmodel.diagnostics.health import Health
 from worldmodel.diagnostics.horizon import MAX_HORIZON, HorizonReport, horizon_errors
-from worldmodel.diagnostics.plannability import GoalReport, PlannabilityReport, goal_approach, plannability
+from worldmodel.diagnostics.plannability import GoalReport, PlannabilityReport, cost_rank, goal_approach, plannability
 from worldmodel.diagnostics.probe import probe
 from worldmodel.diagnostics.surprise import SurpriseScale, fit_surprise, surprise
 
@@ -27,6 +27,7 @@ __all__ = [
     "auroc",
     "auroc_interval",
     "collapse",
+    "cost_rank",
     "fit_surprise",
     "goal_approach",
     "horizon_errors",

@@ -72,6 +72,19 @@ def plannability(
     )
 
 
+@torch.no_grad()
+def cost_rank(model: WorldModel, z: Tensor, actions: Tensor, others: Tensor, cost: Cost) -> float:
+    """Share of `others` (B, N, A) that the planning cost prefers to the action (B, A) recorded after latents z (B, 1, K, D).
+
+    Ties count half: 0 where nothing is better than what was done, 0.5 where the cost tells nothing. It has a meaning only where
+    the recorded actions lead to the goal, as in episodes that reached it. Imagined from one frame, one action ahead.
+    """
+    candidates = torch.cat([actions.unsqueeze(1), others], dim=1).unsqueeze(2)  # (B, 1 + N, 1, A)
+    costs = cost(model.rollout(z, candidates), candidates)  # (B, 1 + N)
+    better = (costs[:, 1:] < costs[:, :1]).double() + 0.5 * (costs[:, 1:] == costs[:, :1]).double()
+    return float(better.mean())
+
+
 @dataclass(frozen=True)
 class GoalReport:
     """Latent distance to the last frame of episodes that reached their goal."""
