@@ -15,7 +15,7 @@ from agents.console import Screen
 from agents.datasets.inspect_data import draw_contents, show_contents
 from agents.experiment import EnvConfig
 from agents.report import collect
-from agents.report.health import measured
+from agents.report.health import measured, surprise_line
 from agents.report.training import last_terms
 from agents.report.types import HorizonCurve
 from agents.training.health import lines_of
@@ -147,6 +147,8 @@ def health_lines(path: Path) -> list[str]:
             lines += [f"embodiment {number}: {line}" for line in lines_of(own, ())]
         if found.horizon is not None:
             lines.append(drift_line(found.horizon))
+        if (line := surprise_line(found)) is not None:
+            lines.append(f"surprise {line}")
         return lines
     return [f"{line}, at the last validation" for line in lines_of(values, alarming)] or ["not measured"]
 

@@ -4,7 +4,7 @@ RUN/metrics.jsonl         one JSON object a line: {"step": int, "time": float, N
 RUN/manifest.json         any JSON object
 RUN/config.yaml           text
 RUN/evaluation.json       {"protocol": {..., "hash": H}, "agents": {NAME: {...}}} as `evaluate --json` writes it
-RUN/diagnostics.json      {"horizon": {...}, "probe": {...}, "measures": {...}, "alarms": [...]}
+RUN/diagnostics.json      {"horizon": {...}, "probe": {...}, "measures": {...}, "alarms": [...], "surprise": {...}}
 RUN/figures/strips.npz    written by `save_strips`
 RUN/figures/planner.npz   written by `save_planner_views`
 RUN/videos/*.mp4
@@ -21,7 +21,7 @@ import numpy as np
 
 from agents.evaluation.protocol import Interval
 from agents.evaluation.scores import Returns
-from agents.report.measures import parse_alarms, parse_diagnostics
+from agents.report.measures import parse_alarms, parse_diagnostics, parse_surprise
 from agents.report.pictures import load_planner_views, load_strips
 from agents.report.types import Curve, Evaluation, ReportData, Score
 from worldmodel.errors import DataError
@@ -37,7 +37,8 @@ def collect(run_dir: Path) -> ReportData:
     strips, strips_action = load_strips(run_dir / "figures" / "strips.npz")
     views, views_action = load_planner_views(run_dir / "figures" / "planner.npz")
     diagnostics = run_dir / "diagnostics.json"
-    horizon, probe, measures = _parse(diagnostics, parse_diagnostics, _object(diagnostics) or {})
+    found = _object(diagnostics) or {}
+    horizon, probe, measures = _parse(diagnostics, parse_diagnostics, found)
     manifest, config = _object(run_dir / "manifest.json"), run_dir / "config.yaml"
     others = {path.stem.removeprefix("evaluation-"): read_evaluation(path) for path in run_dir.glob("evaluation-*.json")}
     return ReportData(
@@ -51,7 +52,8 @@ def collect(run_dir: Path) -> ReportData:
         horizon=horizon,
         probe=probe,
         diagnostics=measures,
-        alarms=_parse(diagnostics, parse_alarms, _object(diagnostics) or {}),
+        alarms=_parse(diagnostics, parse_alarms, found),
+        surprise=_parse(diagnostics, parse_surprise, found),
         manifest=manifest,
         config=config.read_text(encoding="utf-8") if config.is_file() else None,
         videos=tuple(sorted((run_dir / "videos").glob("*.mp4"))),

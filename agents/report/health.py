@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from agents.report import page
 from agents.report.scores import cell
 from agents.report.types import ReportData
@@ -14,6 +16,7 @@ HEALTH = {
     "epps_pulley": "distance from a normal distribution (1.06 for a normal one)",
     "action_ratio": "how far another action moves the prediction, over how far the world moves",
     "action_rank": "other actions that would explain the outcome better (0.5 by chance)",
+    "cost_rank": "random actions that the planner's cost prefers to those of solved episodes (0.5 by chance)",
     "cost_spread": "spread of the planner's costs over their mean",
     "error_over_copy": "error one action ahead, over that of saying that nothing changes",
     "goal_order": "goal distance falls along solved episodes (rank correlation)",
@@ -48,4 +51,20 @@ def health(data: ReportData) -> str:
         return page.section(heading, page.missing("The model's health is missing: it is not in diagnostics.json of this run."))
     told = [page.alarm(f"Alarm: {line}.") for line in alarming] or [page.lead("No alarm.")]
     when = [page.lead(f"At the last validation, after {step:,} updates.")] if step is not None else []
-    return page.section(heading, *when, *told, page.table(("", "measured", "expected"), rows, numeric=(1, 2)))
+    table = page.table(("", "measured", "expected"), rows, numeric=(1, 2))
+    line = surprise_line(data)
+    surprise = page.lead(f"Surprise, {line}.") if line else page.missing("Surprise is missing: it was not calibrated.")
+    return page.section(heading, *when, *told, table, surprise)
+
+
+def surprise_line(data: ReportData) -> str | None:
+    """What z-scores of surprise mean in this run, and what windows outside the calibration have; None without a scale."""
+    scale = data.surprise
+    if scale is None:
+        return None
+    usual, odd = (math.expm1(scale.mean[0] + z * scale.std[0]) for z in (0, 2))
+    line = f"1 action ahead: z 0 is {usual:.2f} times the expected error, z 2 is {odd:.2f} times"
+    mean, std = (data.diagnostics.get(f"surprise_z_{name}") for name in ("mean", "std"))
+    if isinstance(mean, float) and isinstance(std, float):
+        line += f"; other windows have z {mean:.2f} ± {std:.2f}"
+    return f"{line}; calibrated on {scale.num_windows} windows, up to {len(scale.mean)} ahead"

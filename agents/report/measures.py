@@ -77,6 +77,11 @@ def parse_alarms(values: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(str(line) for line in values.get("alarms") or ())
 
 
+def parse_surprise(values: Mapping[str, Any]) -> SurpriseScale | None:
+    """The scale of surprise in a diagnostics.json; None where there is none."""
+    return SurpriseScale.from_json(values["surprise"]) if "surprise" in values else None
+
+
 def _probe(values: Mapping[str, Any]) -> tuple[ProbeRow, ...]:
     ahead = sorted(int(name.removeprefix(POSITION)) for name in values if name.startswith(POSITION))
     return tuple(

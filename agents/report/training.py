@@ -11,6 +11,8 @@ from agents.report.types import Curve
 POINTS = 240
 """Points drawn of one curve; longer ones are averaged over equal stretches."""
 LABELS = {"lr": "learning rate", "effective_rank": "effective rank [directions]"}
+MEASURED = "measure"
+"""Group of what was measured of the finished model."""
 FIRST = ("loss", "lr", "rank")
 """What is shown before anything is clicked: quantities with one of these in their name, and all that validation measures."""
 
@@ -22,6 +24,8 @@ def curves_section(curves: dict[str, Curve]) -> str:
     panels: dict[str, dict[str, Curve]] = {}
     for name, curve in curves.items():
         group, _, quantity = name.partition("/")
+        if group == MEASURED:
+            continue  # one point each, which the page has in its tables
         panels.setdefault(quantity or group, {})[group] = curve
     first = sorted((name for name in panels if is_first(name, panels[name])), key=order)
     rest = sorted(name for name in panels if name not in first)

@@ -13,6 +13,7 @@ import numpy as np
 
 from agents.evaluation.protocol import Interval, wilson
 from agents.evaluation.scores import Returns
+from worldmodel.diagnostics.surprise import SurpriseScale
 from worldmodel.types import ActionSpec
 
 
@@ -168,6 +169,8 @@ class ReportData:
     """Other measured numbers, by name."""
     alarms: tuple[str, ...] = ()
     """What is wrong with the model, a line each."""
+    surprise: SurpriseScale | None = None
+    """What errors are usual."""
     manifest: dict[str, Any] | None = None
     """The manifest, as plain JSON values."""
     config: str | None = None

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from agents.costs import ProgressCost
+from agents.costs import GoalDistance, ProgressCost
 from agents.training.recordings import AnyWindows, Recordings
 from agents.training.runs import Run
 from worldmodel.diagnostics import (
@@ -25,11 +25,13 @@ from worldmodel.diagnostics import (
     SurpriseScale,
     alarms,
     collapse,
+    cost_rank,
     fit_surprise,
     goal_approach,
     horizon_errors,
     normality,
     plannability,
+    surprise,
 )
 from worldmodel.errors import CheckpointError, DataError
 from worldmodel.types import Episode, Window
@@ -66,16 +68,19 @@ class HealthReport:
 def health_of(
     run: Run, recordings: Recordings, generator: torch.Generator, calibration: AnyWindows, embodiment: int = 0
 ) -> HealthReport:
-    """Everything, on validation episodes; `calibration` are the windows that surprise is calibrated on.
+    """Everything, on validation episodes; `calibration` are the windows that surprise is calibrated on, and checked on others.
 
-    One embodiment is looked at, which the model is from now on. Without heads, in latent units alone.
+    One embodiment is looked at, which the model is from now on. Without heads, in latent units alone. Goals are those of
+    episodes that were solved, whoever acted: an actor is drawn for each action (`RecordConfig`), and a dataset does not say
+    where it was the expert.
     """
     model, head = run.model, run.heads.progress if run.heads is not None else None
     model.embody(embodiment)
     drifting = draw(longest_windows(recordings, embodiment), NUM_WINDOWS, generator)
     drift = horizon_errors(model, drifting, head)
 
-    usual = draw(calibration, NUM_WINDOWS, generator)
+    order = torch.randperm(calibration.num_windows, generator=generator).numpy()
+    usual = calibration.batch(np.sort(order[:NUM_WINDOWS]))
     with torch.no_grad():
         z = model.encode({key: value.to(run.device) for key, value in usual.observations.items()})
     spread = collapse(z)
@@ -93,11 +98,43 @@ def health_of(
         plan = plannability(model, z[rows, :seen], actions, generator, NUM_OTHERS, cost)
         measures |= {name: getattr(plan, name) for name in ("action_ratio", "action_rank", "cost_spread")}
     solved = [episode for episode in recordings.validation_episodes(NUM_EPISODES, 3, embodiment) if episode.success]
-    goal = goal_approach([latents_of(run, episode) for episode in solved])
+    seen = [latents_of(run, episode) for episode in solved]
+    goal = goal_approach(seen)
     if goal is not None:
         measures |= {"goal_order": goal.order, "goal_falling_share": goal.falling_share, "goal_episodes": goal.num_episodes}
-    surprise = fit_surprise(model, usual) if len(z) > 1 else None
-    return HealthReport(drift, len(drifting.actions), measures, surprise)
+    if solved:
+        measures["cost_rank"] = rank_of_solving(run, solved, seen, generator)
+    scale = fit_surprise(model, usual) if len(z) > 1 else None
+    if scale is not None and len(order) > NUM_WINDOWS + 1:
+        z_scores = surprise_of(run, scale, calibration.batch(np.sort(order[NUM_WINDOWS : 2 * NUM_WINDOWS])))
+        measures |= {"surprise_z_mean": float(z_scores.mean()), "surprise_z_std": float(z_scores.std())}
+    return HealthReport(drift, len(drifting.actions), measures, scale)
+
+
+def surprise_of(run: Run, scale: SurpriseScale, windows: Window) -> torch.Tensor:
+    """z-scores (B,) of the second frames of windows, one action after the first: about N(0, 1) where the scale is right."""
+    before, after = ({key: value[:, t : t + 1] for key, value in windows.observations.items()} for t in (0, 1))
+    return surprise(run.model, scale, before, windows.actions[:, :1], after)
+
+
+def rank_of_solving(run: Run, solved: list[Episode], seen: list[torch.Tensor], generator: torch.Generator) -> float:
+    """`cost_rank` of the actions of solved episodes, with latents `seen` (T + 1, K, D), among uniformly random ones.
+
+    The cost is what the run plans with; the distance to a goal is that to the end of the episode.
+    """
+    model, config = run.model, run.experiment().cost
+    rows = torch.tensor([(e, t) for e, episode in enumerate(solved) for t in range(episode.num_actions)])
+    rows = rows[torch.randperm(len(rows), generator=generator)[:NUM_COMPARED]].tolist()
+    z = torch.stack([seen[e][t] for e, t in rows]).unsqueeze(1)  # (B, 1, K, D)
+    done = torch.stack([torch.from_numpy(np.array(solved[e].actions[t], np.float32)) for e, t in rows])  # (B, A)
+    low, high = (torch.tensor(bound, dtype=torch.float32) for bound in (model.spec.action.low, model.spec.action.high))
+    others = low + (high - low) * torch.rand(len(rows), NUM_OTHERS, len(low), generator=generator)
+    if run.heads is not None and config.name == "progress":
+        cost = ProgressCost(run.heads.progress, config.progress)
+    else:
+        goals = torch.stack([seen[e][-1] for e, _ in rows])
+        cost = GoalDistance(goals, config.goal, config.goal.weights(model.encoder.layout))
+    return cost_rank(model, z, done.to(run.device), others.to(run.device), cost)
 
 
 def longest_windows(recordings: Recordings, embodiment: int = 0) -> AnyWindows:
@@ -142,7 +179,7 @@ def lines_of(measures: dict[str, Any], lines: Sequence[str]) -> list[str]:
     return [*(f"ALARM {line}" for line in lines), *([", ".join(shown)] if shown else [])]
 
 
-TOLD = ("std", "effective_rank", "action_ratio", "action_rank", "cost_spread", "error_over_copy", "goal_order")
+TOLD = ("std", "effective_rank", "action_ratio", "action_rank", "cost_rank", "cost_spread", "error_over_copy", "goal_order")
 """Numbers that are told on one line."""
 
 

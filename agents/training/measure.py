@@ -10,17 +10,20 @@ from pathlib import Path
 import torch
 
 from agents.experiment import ExperimentConfig
-from agents.report import imagine_strips, save_diagnostics, save_strips
-from agents.training.health import health_of
+from agents.report import imagine_strips, save_diagnostics, save_strips, strip_sheet
+from agents.report.draw import png_bytes
+from agents.training.health import HealthReport, health_of
 from agents.training.recordings import AnyWindows, Recordings, open_recordings
 from agents.training.runs import Run, load_run
 from agents.training.sources import Sources
-from agents.training.stages import require_same_data
+from agents.training.stages import IMAGINED, require_same_data, told
 from worldmodel.diagnostics import probe
 from worldmodel.errors import CheckpointError, ConfigError, DataError
 from worldmodel.heads import fit_heads
 from worldmodel.progress import NoProgress, Progress
 from worldmodel.train.device import resolve_device
+from worldmodel.train.files import write_atomic
+from worldmodel.train.logging import read_metrics
 
 HORIZON = 4
 """Sweeps ahead that objects are found and pictures imagined, where the episodes are long enough."""
@@ -35,6 +38,7 @@ logger = logging.getLogger(__name__)
 def measure(config: ExperimentConfig, data: Sources, run_dir: Path, progress: Progress | None = None) -> dict[str, float]:
     """Write RUN/diagnostics.json and the strips of imagination beside reality; what the progress head finds of objects.
 
+    All numbers are logged too, as measure/NAME, and the first strip as a picture.
     A run of recordings without labels has no heads: nothing is found of objects then, and there are no strips.
     Raises CheckpointError while the heads are not fitted, ConfigError when no episode was kept for validation.
     """
@@ -62,16 +66,16 @@ def measure(config: ExperimentConfig, data: Sources, run_dir: Path, progress: Pr
     if config.heads.picture_steps > 0:  # a decoder that nobody has fitted draws noise
         draw_strips(run, recordings, run_dir, horizon)
     measures: dict[str, float | str] = {"parameters": run.model.num_parameters, **health.measures}
-    told = list(health.alarms)
+    lines = list(health.alarms)
     for number, world in enumerate(recordings.worlds[1:], start=1):
         try:
-            others, lines = measures_of(run, recordings, number, generator)
+            others, alarming = measures_of(run, recordings, number, generator)
         except DataError as error:
             logger.warning("%s: embodiment %d (%s) is not measured: %s", run_dir, number, world.robot, error)
             continue
         measures |= {f"embodiment_{number}_{name}": value for name, value in others.items()}
-        told += [f"embodiment {number} ({world.robot}): {line}" for line in lines]
-    for line in told:
+        lines += [f"embodiment {number} ({world.robot}): {line}" for line in alarming]
+    for line in lines:
         logger.warning("%s: %s", run_dir, line)
     if config.measure.num_probe_frames > 0 and run.heads is not None:
         measures |= probe_of_many(run, config, recordings, windows, horizon, num_frames, progress)
@@ -83,8 +87,9 @@ def measure(config: ExperimentConfig, data: Sources, run_dir: Path, progress: Pr
         num_frames=num_frames,
         measures=measures,
         surprise=health.surprise,
-        alarms=told,
+        alarms=lines,
     )
+    tell(run, config, numbers_of(health, found, measures) | {"alarms": float(len(lines))})
     progress.update(3, 3)
     return found
 
@@ -101,6 +106,28 @@ def measures_of(
     errors = {name: value for name, value in found.items() if name.startswith("position_cm") and not math.isnan(value)}
     health = health_of(run, recordings, generator, windows, embodiment)
     return {**health.measures, **errors}, health.alarms
+
+
+def numbers_of(health: HealthReport, found: dict[str, float], measures: dict[str, float | str]) -> dict[str, float]:
+    """Everything that was measured as one number each: errors and the scale of surprise by the actions ahead, and the rest."""
+    ahead = {f"horizon_{name}": values for name, values in dataclasses.asdict(health.horizon).items()}
+    if health.surprise is not None:
+        ahead |= {"surprise_mean": health.surprise.mean, "surprise_std": health.surprise.std}
+    numbers = {f"{name}_{h}": value for name, values in ahead.items() for h, value in enumerate(values, start=1)}
+    return numbers | found | {name: float(value) for name, value in measures.items() if not isinstance(value, str)}
+
+
+def tell(run: Run, config: ExperimentConfig, numbers: dict[str, float]) -> None:
+    """Log finite numbers as measure/NAME and the picture of imagination; nothing where the last row of them says the same."""
+    row = {f"measure/{name}": value for name, value in numbers.items() if math.isfinite(value)}
+    before = [logged for logged in read_metrics(run.directory) if "measure/alarms" in logged]
+    step = run.manifest.step
+    if before and before[-1].items() >= ({"step": step} | row).items():
+        return
+    with told(run.directory, run.manifest, config.logging) as logger:
+        logger.log(step, row)
+        if (path := run.directory / IMAGINED).is_file():
+            logger.log_file(step, "measure/imagined", path)
 
 
 def draw_strips(run: Run, recordings: Recordings, run_dir: Path, horizon: int) -> None:
@@ -121,6 +148,7 @@ def draw_strips(run: Run, recordings: Recordings, run_dir: Path, horizon: int) -
         device=run.device,
     )
     save_strips(run_dir, strips, run.model.spec.action)
+    write_atomic(run_dir / IMAGINED, png_bytes(strip_sheet(strips[0], run.model.spec.action)))
 
 
 def probe_of_many(

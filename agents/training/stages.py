@@ -42,6 +42,8 @@ from worldmodel.train.trainer import Trainer
 
 DIAGNOSTICS, EVALUATION, JOURNAL = "diagnostics.json", "evaluation.json", "training/evaluation.jsonl"
 """Files of a run folder, besides those of the checkpoint."""
+IMAGINED = "figures/imagined.png"
+"""What was imagined beside what happened, as a picture."""
 NUM_GOAL_FRAMES = 1024
 """Recorded frames that a run without heads keeps, among which a goal is found."""
 
@@ -181,7 +183,7 @@ def require_same_data(run: Run, recordings: Recordings, run_dir: Path) -> None:
 def forget_results(run_dir: Path) -> None:
     """Remove what was measured of another model, or of other heads, that were in the run folder before."""
     figures = (run_dir / "figures" / name for name in ("strips.npz", "planner.npz"))
-    for stale in (run_dir / DIAGNOSTICS, *figures, *run_dir.glob("evaluation*.json")):
+    for stale in (run_dir / DIAGNOSTICS, run_dir / IMAGINED, *figures, *run_dir.glob("evaluation*.json")):
         stale.unlink(missing_ok=True)
 
 

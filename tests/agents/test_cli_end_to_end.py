@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from agents import cli
 from agents.report import read_video
@@ -48,6 +49,10 @@ def test_train_left_a_whole_run(folders: tuple[Path, Path]) -> None:
     rows = read_metrics(directory)
     assert [row["step"] for row in rows if "train/loss" in row] == [2, 4, 6]
     assert any("heads/picture_mse" in row for row in rows)
+    (found,) = (row for row in rows if "measure/alarms" in row)
+    assert found["step"] == 6 and {"measure/horizon_predicted_cm_1", "measure/probe_labelled_frames"} <= found.keys()
+    with Image.open(directory / "figures" / "imagined.png") as picture:
+        assert picture.width > 3 * 192 and picture.height > 2 * 192
     assert (directory / "config.yaml").exists() and (directory / "diagnostics.json").exists()
 
 
@@ -71,7 +76,8 @@ def test_training_again_is_refused_and_resuming_a_finished_run_is_harmless(
     # other heads are fitted, and take the scores of the old ones with them, and what was drawn of their decisions
     (run / "figures" / "planner.npz").write_bytes(b"old")
     assert cli.main([*words, "--resume", "heads.progress_steps=30"]) == 0
-    assert not (run / "evaluation.json").exists() and [path.name for path in (run / "figures").iterdir()] == ["strips.npz"]
+    drawn = {path.name for path in (run / "figures").iterdir()}
+    assert not (run / "evaluation.json").exists() and drawn == {"strips.npz", "imagined.png"}
     after = read_manifest(run)
     assert after.experiment["heads"]["progress_steps"] == 30
     assert after.checksums["model.safetensors"] in before["manifest.json"].decode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -118,7 +119,9 @@ def fill(run: Path) -> Path:
     probe = {"position_cm_0": 1.42, "position_cm_1": 2.31, "position_cm_2": 3.68}
     probe |= {"status_accuracy_0": 0.998, "status_accuracy_1": 0.981, "status_accuracy_2": 0.9424}
     measures = {"plannability": 0.91, "action_ratio": 0.987, "action_rank": 0.1, "std": 0.8}
-    save_diagnostics(run, horizon=horizon, num_windows=512, probe=probe, num_frames=900, measures=measures)
+    measures |= {"cost_rank": 0.295, "surprise_z_mean": 0.04, "surprise_z_std": 1.07}
+    scale = SurpriseScale((0.05, 0.1), (0.2, 0.1), (math.log(1.5), 0.6), (math.log(2), 0.4), 256)
+    save_diagnostics(run, horizon=horizon, num_windows=512, probe=probe, num_frames=900, measures=measures, surprise=scale)
     strips = []
     for _ in range(2):
         real = np.stack([scene(rng, t) for t in range(4)])
@@ -249,6 +252,23 @@ def test_every_part_is_shown_and_none_is_said_to_be_missing(html: str) -> None:
         "No alarm.", "0.987", ">&gt; 0.2</td>",
     ):  # fmt: skip
         assert text in html, text
+
+
+SURPRISE = (
+    "1 action ahead: z 0 is 0.50 times the expected error, z 2 is 5.00 times; other windows have z 0.04 ± 1.07; "
+    "calibrated on 256 windows, up to 2 ahead"
+)
+"""log(1 + r) of 0.5 and 5 are log(1.5) and log(1.5) + 2 log(2)."""
+
+
+def test_what_a_surprise_of_two_means_is_told(run: Path, html: str, tmp_path: Path) -> None:
+    assert f"Surprise, {SURPRISE}." in html
+    assert f"surprise {SURPRISE}" in health_lines(run)
+    damaged = json.loads((run / "diagnostics.json").read_text())
+    del damaged["surprise"]["std"]
+    (tmp_path / "diagnostics.json").write_text(json.dumps(damaged))
+    with pytest.raises(DataError, match=r"diagnostics\.json: no scale of surprise"):
+        collect(tmp_path)
 
 
 def test_alarms_and_drift_in_centimetres_are_shown(tmp_path: Path) -> None:
