@@ -16,8 +16,10 @@ from pathlib import Path
 from agents.console import Screen, format_seconds
 from agents.inspect import MakeEnv
 from agents.sweep import table
-from agents.sweep.space import Trial, load_sweep, trials_of
-from agents.sweep.trial import Result, adopt, load_result, require_scored, run_trial
+from agents.sweep.schema import SweepConfig
+from agents.sweep.space import Trial, drawn_elsewhere, load_sweep, trial_with, trials_of
+from agents.sweep.summary import summarise
+from agents.sweep.trial import RESULT, Result, adopt, load_result, read_result, require_scored, run_trial
 from agents.training.sources import Sources, fingerprint_of, parts_of, robots_of
 from worldmodel.errors import CheckpointError, ConfigError, WorldModelError
 
@@ -28,7 +30,8 @@ def run(path: Path, data: Sources, out: Path | None, words: Sequence[str], make_
     out = out or Path("runs") / "sweeps" / path.stem
     trials = trials_of(sweep, words, str(path))
     # the table is of all trials, also where the words name one of them, or values that were drawn elsewhere
-    whole = trials_of(sweep, words, str(path), every=True)
+    drawn = drawn_elsewhere(sweep, words)
+    whole = trials_there(sweep, words, str(path), out) if drawn else trials_of(sweep, words, str(path), every=True)
     whole += [trial for trial in trials if trial.name not in {other.name for other in whole}]
     for trial in trials:
         require_scored(trial.experiment, trial.name)
@@ -37,6 +40,8 @@ def run(path: Path, data: Sources, out: Path | None, words: Sequence[str], make_
     results = {trial.name: finished(trial, out / trial.name, datasets[trial.name]) for trial in trials}
     waiting = [trial for trial in trials if results[trial.name] is None]
     screen.say(f"{sweep.name}: {len(trials)} trials, {len(trials) - len(waiting)} finished already")
+    if len(trials) == 1 and (found := results[trials[0].name]) is not None:
+        summarise(found, trials[0].experiment, out / trials[0].name)
 
     failed: dict[str, str] = {}
     began, done = time.monotonic(), 0
@@ -60,6 +65,19 @@ def run(path: Path, data: Sources, out: Path | None, words: Sequence[str], make_
         name, why = next(iter(failed.items()))
         raise ConfigError(f"{len(failed)} of {len(trials)} trials failed; {name}: {why}")
     return 0
+
+
+def trials_there(sweep: SweepConfig, words: Sequence[str], source: str, out: Path) -> list[Trial]:
+    """The trials of this sweep, with these words laid over them, that have a result in the sweep's folder."""
+    found = []
+    for path in sorted(out.glob(f"*/{RESULT}")):
+        try:
+            trial = trial_with(sweep, read_result(path).parameters, words, source)
+        except (ConfigError, CheckpointError):
+            continue  # of another sweep, or of no use
+        if trial.name == path.parent.name:
+            found.append(trial)
+    return found
 
 
 def learned_from(trials: Sequence[Trial], data: Sources) -> dict[str, str]:

@@ -63,11 +63,11 @@ class SweepConfig:
     """A sweep file. What only W&B's server needs is read and left to it."""
 
     method: str
-    """grid is every combination, random are run_cap random ones. W&B's third, bayes, needs its server."""
+    """grid is every combination, random are run_cap random ones; what bayes is, W&B's server chooses."""
     parameters: dict[str, Parameter]
     """Name -> what it may be."""
     run_cap: int | None = None
-    """Largest number of trials."""
+    """Largest number of trials; W&B's server draws random ones without end where it is not given."""
     name: str = ""
     """What it is called; the file's name unless told."""
     program: str = ""
@@ -86,9 +86,9 @@ class SweepConfig:
     """For W&B's server; trials here run to their end."""
 
     def __post_init__(self) -> None:
-        """Raise ConfigError for a method that is not run here, and for no trial."""
-        if self.method not in ("grid", "random"):
-            raise ConfigError(f"method is {self.method!r}; expected grid or random (bayes needs W&B's server: wandb sweep)")
+        """Raise ConfigError for an unknown method, and for no trial."""
+        if self.method not in ("grid", "random", "bayes"):
+            raise ConfigError(f"method is {self.method!r}; expected grid, random or bayes")
         if self.run_cap is not None:
             require_at_least(self, 1, "run_cap")
 

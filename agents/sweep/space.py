@@ -9,7 +9,7 @@
 
 Parameters are settings of an experiment by their dotted names (nested `parameters` are joined by dots), and the two above.
 The same file runs under `wandb sweep`: its `command` passes ${args_no_hyphens} to `worldmodel sweep`, which then has one
-trial, since every word that names a parameter fixes it.
+trial, since every word that names a parameter fixes it. With all of them fixed any method runs: W&B's server has drawn.
 """
 
 from __future__ import annotations
@@ -86,12 +86,32 @@ def trials_of(sweep: SweepConfig, words: Sequence[str] = (), source: str = "swee
     return list(found.values())[: sweep.run_cap]
 
 
+def drawn_elsewhere(sweep: SweepConfig, words: Sequence[str]) -> bool:
+    """Whether words fix a trial that W&B's server may have drawn: which others there are, only the server knows."""
+    fixed, _ = _split(sweep, words)
+    return sweep.method != "grid" and all(name in fixed or len(p.listed) == 1 for name, p in sweep.parameters.items())
+
+
+def trial_with(sweep: SweepConfig, values: Mapping[str, Any], words: Sequence[str], source: str) -> Trial:
+    """The trial of these parameters. ConfigError when they are not the sweep's."""
+    if values.keys() != sweep.parameters.keys():
+        raise ConfigError(f"{source}: the parameters are {', '.join(sweep.parameters)}, got {', '.join(values)}")
+    _, others = _split(sweep, words)
+    return _trial(sweep, {name: values[name] for name in sweep.parameters}, others, source)
+
+
 def _combinations(sweep: SweepConfig, parameters: Mapping[str, Parameter]) -> Iterator[dict[str, Any]]:
     if sweep.method == "grid" or all(len(p.listed) == 1 for p in parameters.values()):
         yield from (
             dict(zip(parameters, values, strict=True)) for values in itertools.product(*(p.listed for p in parameters.values()))
         )
         return
+    if sweep.method == "bayes":
+        free = ", ".join(name for name, p in parameters.items() if len(p.listed) != 1)
+        raise ConfigError(
+            f"{sweep.name}: method is bayes, and {free} not fixed: W&B's server chooses (wandb sweep FILE, then wandb agent); "
+            "or use method: random"
+        )
     if sweep.run_cap is None:
         raise ConfigError(f"{sweep.name}: method is random and run_cap is not given; expected the number of trials")
     for number in range(sweep.run_cap):

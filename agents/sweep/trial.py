@@ -80,8 +80,11 @@ def load_result(trial: Trial, folder: Path) -> Result | None:
         if changed := strict.differences(before, trial.experiment):
             what = "; ".join(changed)
             raise ConfigError(f"{folder} was begun with other settings ({what}); choose another --out, or delete it")
-    if not path.exists():
-        return None
+    return read_result(path) if path.exists() else None
+
+
+def read_result(path: Path) -> Result:
+    """A result.json. CheckpointError when it is damaged."""
     try:
         return strict.build(Result, json.loads(path.read_text(encoding="utf-8")), source=str(path))
     except ValueError as error:

@@ -14,18 +14,17 @@ from typing import Any
 
 import pytest
 
-from agents import cli, strict
+from agents import cli
 from agents.console import Screen
 from agents.evaluation.evaluate import EvalConfig
 from agents.evaluation.protocol import wilson
-from agents.experiment import EnvConfig
 from agents.recording.record import RecordConfig, record
 from agents.sweep import command, table
 from agents.sweep.space import Trial, load_sweep, trials_of
 from agents.sweep.trial import Result, run_trial
 from agents.training import stages
-from agents.training.sources import Sources, fingerprint_of, parts_of
 from tests.agents.sweep import killed_sweep
+from tests.agents.sweep.sweep_fakes import BASE, make_env, results
 from tests.fakes import LineWorld
 from worldmodel.errors import ConfigError, WorldModelError
 from worldmodel.train.logging import read_metrics
@@ -33,18 +32,6 @@ from worldmodel.train.state import load_state
 from worldmodel.train.trainer import Trainer
 
 ROOT = Path(__file__).parents[3]
-BASE = """
-env: {kwargs: {num_objects: 2, max_sweeps: 4}}
-data: {val_fraction: 0.25}
-model:
-  encoder: {grid: 2, token_dim: 4, widths: [8, 8], stem_stride: 2}
-  predictor: {width: 16, depth: 1, num_heads: 2, cond_dim: 8, action_width: 8}
-train: {num_steps: 6, batch_size: 4, val_batches: 1, device: cpu, log_every: 2}
-heads: {num_labelled_frames: 40, num_unlabelled_frames: 0, progress_steps: 20, progress_width: 8, picture_steps: 0,
-  max_steps_ahead: 2}
-planner: {elites: {horizon: 2, num_samples: [8, 8], num_proposals: 4}, num_recorded_actions: 16}
-evaluate: {num_episodes: 4, seed: 1, agents: [worldmodel]}
-"""
 SWEEP = """
 method: grid
 parameters:
@@ -54,41 +41,12 @@ parameters:
 """
 
 
-def make_env(config: EnvConfig, **overrides: Any) -> LineWorld:
-    return LineWorld(**{**config.kwargs, **overrides})
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("data") / "lines"
-    record(lambda: LineWorld(3, 6), RecordConfig(num_episodes=24, workers=1, aimed=0.0, random=1.0, expert=0.0), root)
-    return root
-
-
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     (tmp_path / "base.yaml").write_text(BASE)
     path = tmp_path / "regulariser.yaml"
     path.write_text(SWEEP.replace("BASE", str(tmp_path / "base.yaml")))
     return path
-
-
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Trials that run in no time, and as what they are called: what is tested is what is done with them."""
-    ran: list[str] = []
-
-    def result_of(trial: Trial, data: Sources, folder: Path, *_: Any) -> Result:
-        ran.append(trial.name)
-        strict.dump(trial.experiment, folder / "config.yaml")
-        plain = results(trial.group, trial.experiment.train.seed, 4, 1.0)
-        fingerprint = fingerprint_of(parts_of(data, trial.experiment.data))
-        result = dataclasses.replace(plain, name=trial.name, parameters=trial.parameters, dataset=fingerprint)
-        result.save(folder)
-        return result
-
-    monkeypatch.setattr(command, "run_trial", result_of)
-    return ran
 
 
 def swept(file: Path, data: Path, *words: str) -> str:
@@ -273,12 +231,6 @@ def test_the_command_line_has_it(file: Path, data: Path, capsys: pytest.CaptureF
     assert cli.main(["sweep", str(file), "--data", str(file.parent / "none"), "--out", str(file.parent / "out")]) == 2
     err = capsys.readouterr().err
     assert err.count("\n") == 1 and str(file.parent / "none") in err
-
-
-def results(group: str, seed: int, success: int, loss: float | None) -> Result:
-    metrics = {"loss": loss, "success": success / 10}
-    return Result(f"{group}-{seed}", group, {}, metrics, {"random": 1, "worldmodel": success, "expert": 10}, 10, "p",
-                  {"train": 2.0 + seed}, "d", "c", {})  # fmt: skip
 
 
 def test_rows_are_means_and_pooled_rates() -> None:

@@ -220,7 +220,11 @@ def test_a_slip_is_one_line_that_names_the_file(tmp_path: Path, parameters: str,
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("method: bayes\nparameters: {config: {value: BASE}}\n", "method is 'bayes'; expected grid or random"),
+        ("method: bayse\nparameters: {config: {value: BASE}}\n", "method is 'bayse'; expected grid, random or bayes"),
+        (
+            "method: bayes\nparameters: {config: {value: BASE}, train.seed: {min: 0, max: 9}, train.bf16: {values: [0, 1]}}\n",
+            r"try: method is bayes, and train\.seed, train\.bf16 not fixed: W&B's server chooses .*or use method: random",
+        ),
         ("method: grid\nparameters: {train.seed: {value: 0}}\n", r"parameters\.config is missing"),
         ("parameters: {config: {value: BASE}}\n", "key 'method' is missing"),
         ("method: random\nparameters: {config: {value: BASE}, train.seed: {min: 0, max: 9}}\n", "run_cap is not given"),
