@@ -14,7 +14,7 @@ from agents.console import Screen, format_seconds
 from agents.datasets import curating, exporting, importing
 from agents.evaluation.evaluate import EvalConfig
 from agents.experiment import ExperimentConfig, load_experiment
-from agents.film import FILM_KWARGS, film
+from agents.film import FILM_KWARGS, film, send
 from agents.inspect import MakeEnv
 from agents.recording.on_ray import ray_crew
 from agents.recording.record import RecordConfig
@@ -193,6 +193,7 @@ def play(command: arguments.Play, make_env: MakeEnv, screen: Screen) -> int:
     else:
         screen.say(f"{'cleared' if played.success else 'not cleared'} in {played.num_actions} {word}s")
     screen.say(f"video: {video}")
+    send(trained, config.logging, f"play/{command.seed}", video)
     return 0
 
 

@@ -20,6 +20,7 @@ from agents.worldspec import action_word, budget_of, spec_of
 from worldmodel.checks import require_seed
 from worldmodel.errors import MismatchError
 from worldmodel.progress import Progress
+from worldmodel.train.logging import LoggingConfig
 
 FILM_EVERY, FPS = 4, 12.5
 """Controller ticks of 20 ms between two pictures, and pictures a second: a film runs in real time."""
@@ -91,9 +92,15 @@ def film_and_look_inside(
 
     played = film(env, build_agent(run, planner, config.cost, env), seed, video, tell)
     save_planner_views(run.directory, played.views, run.model.spec.action)
-    with told(run.directory, run.manifest, config.logging) as logger:
-        logger.log_file(run.manifest.step, "film", video)
+    send(run, config.logging, "film", video)
     return played
+
+
+def send(run: Run, config: LoggingConfig, name: str, video: Path) -> None:
+    """Show a film in the run's W&B under a name; nothing is done where W&B is disabled."""
+    if config.wandb != "disabled":
+        with told(run.directory, run.manifest, config) as logger:
+            logger.log_file(run.manifest.step, name, video)
 
 
 def _still(env: gymnasium.Env) -> list[np.ndarray]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import gymnasium
@@ -20,6 +20,7 @@ from agents.evaluation.evaluate import evaluate
 from agents.evaluation.scores import CEILING, Evaluation
 from agents.experiment import ExperimentConfig
 from agents.players import make_agent
+from agents.training.best import Best
 from agents.training.recorded import RECORDED, keep
 from agents.training.recordings import Recordings, open_recordings
 from agents.training.runs import Heads, Run, load_run
@@ -105,32 +106,44 @@ def fit_model(config: ExperimentConfig, data: Sources, run_dir: Path, *, resume:
         identity["streamed"] = config.data.buffer_windows  # another buffer is another order
     if parent is not None:
         identity["init_from"] = parent.manifest.checksums[MODEL]
-    with open_logger(config.logging, run_dir, plain) as logger:
-        health = Health(plans=config.objective.plans)
-        trainer = Trainer(model, objective, train, val, config.train, logger, run_dir, identity=identity, diagnose=health)
-        step = trainer.fit(resume=resume, progress=progress)
-    if not ranks.first:
-        return
-    forget_results(run_dir)
     seeds = recordings.seeds
     if parent is not None:
         seeds |= seen_before(parent.manifest, recordings.world.env_id)
-    manifest = new_manifest(
-        recordings.world,
-        model=strict.to_plain(model.config),
-        heads=None,
-        experiment=plain,
-        context_length=config.model.context_length,
-        data=DataSummary(recordings.fingerprint, recordings.num_episodes, recordings.num_frames, seed_ranges(seeds)),
-        step=step,
-        framing=recordings.framing,
-        normalisation=bodies[0].normalisation,
-        embodiments=[
-            Embodiment(world, dict(body.normalisation)) for world, body in zip(recordings.worlds[1:], bodies[1:], strict=True)
-        ],
-    )
-    save_model(run_dir, model, None, manifest, target=objective.ema.encoder if objective.ema is not None else None)
+
+    def save(folder: Path, step: int) -> Manifest:
+        manifest = new_manifest(
+            recordings.world,
+            model=strict.to_plain(model.config),
+            heads=None,
+            experiment=plain,
+            context_length=config.model.context_length,
+            data=DataSummary(recordings.fingerprint, recordings.num_episodes, recordings.num_frames, seed_ranges(seeds)),
+            step=step,
+            framing=recordings.framing,
+            normalisation=bodies[0].normalisation,
+            embodiments=[
+                Embodiment(world, dict(body.normalisation))
+                for world, body in zip(recordings.worlds[1:], bodies[1:], strict=True)
+            ],
+        )
+        return save_model(folder, model, None, manifest, target=objective.ema.encoder if objective.ema is not None else None)
+
+    with open_logger(config.logging, run_dir, plain) as logger:
+        best = None if config.logging.wandb == "disabled" else Best(run_dir, save, logger)
+        health = Health(plans=config.objective.plans)
+        trainer = Trainer(
+            model, objective, train, val, config.train, logger, run_dir, identity=identity, diagnose=health, validated=best
+        )
+        step = trainer.fit(resume=resume, progress=progress)
+        if best is not None and ranks.first:
+            best.finish()
+    if not ranks.first:
+        return
+    forget_results(run_dir)
+    save(run_dir, step)
     strict.dump(config, run_dir / "config.yaml")
+    if not config.objective.plans:  # no stage follows
+        publish(config, run_dir)
 
 
 def fit_heads_of(config: ExperimentConfig, data: Sources, run_dir: Path, *, progress: Progress) -> dict[str, float]:
@@ -148,9 +161,7 @@ def fit_heads_of(config: ExperimentConfig, data: Sources, run_dir: Path, *, prog
     manifest = dataclasses.replace(run.manifest, heads=heads.record(), experiment=strict.to_plain(config), evaluations=())
     manifest = save_model(run_dir, run.model, heads, manifest)
     strict.dump(config, run_dir / "config.yaml")
-    with told(run_dir, manifest, config.logging) as logger:
-        logger.log(manifest.step, {f"heads/{name}": value for name, value in fitted.metrics.items()})
-        logger.publish_model(run_dir, [MANIFEST, *manifest.checksums], aliases(run_dir))
+    publish(config, run_dir, {f"heads/{name}": value for name, value in fitted.metrics.items()})
     return fitted.metrics
 
 
@@ -165,8 +176,15 @@ def keep_recorded(config: ExperimentConfig, data: Sources, run_dir: Path, *, pro
     recordings = open_recordings(data, config, progress)
     require_same_data(load_run(run_dir), recordings, run_dir)
     keep(recordings, run_dir, NUM_GOAL_FRAMES, config.planner.num_recorded_actions)
+    publish(config, run_dir)
+
+
+def publish(config: ExperimentConfig, run_dir: Path, metrics: Mapping[str, float] | None = None) -> None:
+    """Hand a finished checkpoint to whoever keeps checkpoints, with what was measured when it was finished."""
     manifest = read_manifest(run_dir)
     with told(run_dir, manifest, config.logging) as logger:
+        if metrics:
+            logger.log(manifest.step, metrics)
         logger.publish_model(run_dir, [MANIFEST, *manifest.checksums], aliases(run_dir))
 
 

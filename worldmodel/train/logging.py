@@ -223,10 +223,15 @@ def read_metrics(run_dir: Path) -> list[dict[str, Any]]:
     return [row for _, row in _whole_rows(run_dir / METRICS)]
 
 
+def best_so_far(run_dir: Path) -> bool:
+    """Whether no earlier validation had a smaller loss than the last one; False where there was none."""
+    losses = [row["val/loss"] for row in read_metrics(run_dir) if row.get("val/loss") is not None]
+    return bool(losses) and losses[-1] == min(losses)
+
+
 def aliases(run_dir: Path) -> tuple[str, ...]:
     """What the checkpoint of a finished training is called: latest, and best where no earlier validation had a smaller loss."""
-    losses = [row["val/loss"] for row in read_metrics(run_dir) if row.get("val/loss") is not None]
-    return ("latest", "best") if losses and losses[-1] == min(losses) else ("latest",)
+    return ("latest", "best") if best_so_far(run_dir) else ("latest",)
 
 
 def _whole_rows(path: Path) -> list[tuple[str, dict[str, Any]]]:

@@ -69,12 +69,15 @@ class Trainer:
         *,
         identity: Mapping[str, Any] | None = None,
         diagnose: Diagnose | None = None,
+        validated: Callable[[int], None] | None = None,
     ) -> None:
         """`windows_train`: windows, which are shuffled here, or batches of them that somebody else has chosen.
 
         `identity`: plain values, besides `config`, that must be the same on resuming, such as the data's fingerprint.
 
         `diagnose`: numbers that tell a healthy model from a broken one, logged as val/NAME.
+
+        `validated`: called after update number so-and-so was validated and logged; `model` and `objective` are whole then.
 
         Of several processes each has a trainer of its own; batches that somebody else has chosen are this one's part of them.
         """
@@ -86,7 +89,7 @@ class Trainer:
         self.config, self.run_dir, self.ranks = config, run_dir, Ranks()
         self.logger = logger if self.ranks.first else Loggers()
         self.device = resolve_device(config.device)
-        self.model, self.objective = model, objective
+        self.model, self.objective, self.validated = model, objective, validated
         self.replica = Replica(Learner(model, objective), config.parallel, self.device)
         self.learner = self.replica.learner
         # what follows the weights, such as an EMA target: after_update(model, step, num_steps)
@@ -176,6 +179,10 @@ class Trainer:
                     row |= self._validate(self.validation)
                 if row:
                     self.logger.log(step, row)
+                if self.validated is not None and "val/loss" in row:
+                    self.replica.gather()  # by all processes, of which the first one tells
+                    if ranks.first:
+                        self.validated(step)
                 progress.update(*clock.progress(step), loss=measured.get("loss", math.nan))
 
                 # What is kept of it.

@@ -24,6 +24,7 @@ from worldmodel.train.parallel import Parallel
 from worldmodel.train.ranks import Ranks
 from worldmodel.train.sharded_state import SHARDED, find_state
 from worldmodel.train.state import STATE
+from worldmodel.train.trainer import Trainer
 
 TIMED = ("step", "time", "train/samples_per_s", "train/data_wait_share", "train/cpu_seconds", "train/flops_utilisation")
 
@@ -82,6 +83,30 @@ def test_two_processes_train_as_one_and_any_number_goes_on(tmp_path: Path) -> No
     assert not (tmp_path / "one_half" / STATE).exists()
     require_same_curves(tmp_path / "one_half", tmp_path / "one")
     require_same_states(tmp_path / "one_half", tmp_path / "one")
+
+
+def tell_after_validation(folder: Path) -> None:
+    for name, parallel in (("ddp", DDP), ("fsdp", FSDP)):
+        trainer = make_trainer(folder / name, parallel=parallel)
+
+        def validated(step: int, name: str = name, trainer: Trainer = trainer) -> None:
+            safetensors.torch.save_file(cpu_state(trainer.model), folder / f"{name}-{Ranks().rank}-{step}.safetensors")
+
+        trainer.validated = validated
+        trainer.fit()
+
+
+@pytest.mark.slow
+def test_after_a_validation_the_first_process_has_the_whole_model(tmp_path: Path) -> None:
+    one, kept = make_trainer(tmp_path / "one"), {}
+    one.validated = lambda step: kept.update({step: cpu_state(one.model)})
+    one.fit()
+    assert list(kept) == [4, 8]
+    on_ranks(2, tmp_path, tell_after_validation)
+    told = {path.name: safetensors.torch.load_file(path) for path in tmp_path.glob("*.safetensors")}
+    assert told.keys() == {f"{name}-0-{step}.safetensors" for name in ("ddp", "fsdp") for step in kept}
+    for name, weights in told.items():
+        torch.testing.assert_close(weights, kept[int(name.split("-")[2].split(".")[0])], rtol=1e-6, atol=1e-9)
 
 
 PLAIN: dict[str, Any] = {"model": SMALLEST, "objective": ObjectiveConfig(rollout_coef=0), "validates": False, "num_steps": 2}
