@@ -7,16 +7,17 @@ with screen.stage("train") as progress:
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TextIO
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 from rich.table import Table
+from rich.text import Text
 
 from worldmodel.progress import Progress
 
@@ -33,7 +34,15 @@ class BarProgress:
         self.bar, self.task = bar, task
 
     def update(self, done: int, total: int, **fields: str | float) -> None:
-        self.bar.update(self.task, completed=done, total=total, fields=escape(format_fields(fields)))
+        self.bar.update(self.task, completed=done, total=total, fields=format_fields(fields))
+
+
+class _Bars(RichProgress):
+    """The bar fills a terminal of 80 columns: a loop's own fields have the line below it, or as many as they need."""
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        yield self.make_tasks_table(self.tasks)
+        yield from (Text(task.fields["fields"]) for task in self.tasks if task.fields["fields"])
 
 
 class LineProgress:
@@ -87,9 +96,8 @@ class Screen:
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[fields]}"),
         )
-        with RichProgress(*columns, console=self.console) as bar:
+        with _Bars(*columns, console=self.console) as bar:
             task = bar.add_task(name, total=None, fields="")
             yield BarProgress(bar, task)
             if bar.tasks[0].total is None:  # a stage that told nothing was one piece of work

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 
 import pytest
 
@@ -96,6 +97,19 @@ def test_a_world_without_an_expert_is_scored_by_success_and_return() -> None:
     lines = [" ".join(line.split()) for line in file.getvalue().splitlines()]
     assert "random 4 50.0 % 15.0 to 85.0 % -812.3 -900 to -700 20 ms 40 ms" in lines
     assert lines[-1] == "no expert: this world has none"
+
+
+def test_what_a_loop_tells_has_the_line_below_the_bar_in_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "80")
+    file = io.StringIO()
+    fields = {"loss": "0.123", "pred": "0.0512", "rollout": "0.0635", "sigreg": "0.312", "samples/s": "520", "waits": "3 %"}
+    with Screen(file).stage("train") as progress:
+        progress.update(12000, 30000, **fields)
+    lines = [line.rstrip() for line in re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", file.getvalue()).splitlines()]
+    bar = max(number for number, line in enumerate(lines) if " 12000/30000 " in line)
+    assert lines[bar].startswith("train ") and " left " in lines[bar]
+    assert lines[bar + 1] == format_fields(fields) and max(map(len, lines)) <= 80
 
 
 def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -163,7 +163,7 @@ def test_all_terms_are_summed_by_their_weights() -> None:
         "pred": 1, "rollout": 1, "sigreg": 0.05, "variance": 2, "covariance": 0.5, "inverse": 0.3, "curvature": 0.2,
         "contrastive": 0.1, "copy": 0,
     }  # fmt: skip
-    assert set(terms) == set(weights)
+    assert set(terms) == set(weights) and objective.weighted == set(weights) - {"copy"}
     torch.testing.assert_close(loss.detach(), torch.stack([weights[n] * terms[n] for n in terms]).sum())
     loss.backward()
     assert all(p.grad is not None for p in model.encoder.parameters())
@@ -172,6 +172,14 @@ def test_all_terms_are_summed_by_their_weights() -> None:
     wrong = dataclasses.replace(window, labels={"instruction": words[:, :3]})
     with pytest.raises(DataError, match=r"expected an embedding \(B, 7\)"):
         objective(model, wrong, torch.Generator().manual_seed(0))
+
+
+def test_terms_that_are_only_told_have_no_weight() -> None:
+    config = ObjectiveConfig(prediction_coef=0, sigreg_coef=0, covariance_coef=1, similarity_coef=1, masked_coef=1)
+    objective, window = build_objective(config, model := tiny()), ToyWindows(8).batch(np.arange(8))
+    _, terms = objective(model, window, torch.Generator().manual_seed(0))
+    assert objective.weighted == {"rollout", "covariance", "similarity", "masked"}
+    assert set(terms) - objective.weighted == {"pred", "copy", "variance"}
 
 
 def test_windows_are_as_long_as_the_terms_in_use_need() -> None:

@@ -175,6 +175,24 @@ class Objective(nn.Module):
             loss = loss + coef * term
         return loss, {name: term.detach() for name, term in terms.items()}
 
+    @property
+    def weighted(self) -> frozenset[str]:
+        """Names of the terms with a weight, which are learned from; the others (copy, say) are told for comparison."""
+        c = self.config
+        coefs = {
+            "pred": c.prediction_coef,
+            "rollout": c.rollout_coef,
+            "masked": c.masked_coef,
+            "sigreg": c.sigreg_coef,
+            "variance": c.variance_coef,
+            "covariance": c.covariance_coef,
+            "inverse": c.inverse_dynamics_coef,
+            "similarity": c.similarity_coef,
+            "curvature": c.straightening_coef,
+            "contrastive": c.contrastive_coef,
+        }
+        return frozenset(name for name, coef in coefs.items() if coef > 0)
+
     def after_update(self, model: JEPA, step: int, num_steps: int) -> None:
         """What follows the weights after update `step` (1 ... num_steps): the trainer calls it."""
         if self.ema is not None:

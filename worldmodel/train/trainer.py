@@ -13,7 +13,7 @@ import json
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -39,6 +39,7 @@ from worldmodel.train.optimizer import build_adamw, set_learning_rate
 from worldmodel.train.parallel import Learner, Replica, whole
 from worldmodel.train.prefetch import Prefetcher, move
 from worldmodel.train.ranks import Ranks
+from worldmodel.train.rows import Pace, means, words_of
 from worldmodel.train.schedule import SCHEDULES
 from worldmodel.train.speed import Speed, flops_of, peak_flops
 from worldmodel.train.state import STATE
@@ -95,6 +96,8 @@ class Trainer:
         # what follows the weights, such as an EMA target: after_update(model, step, num_steps)
         self.after_update: Callable[[nn.Module, float, int], None] | None
         self.after_update = getattr(self.learner.objective, "after_update", None)
+        # names of the terms that are learned from; None for all
+        self.weighted: Collection[str] | None = getattr(objective, "weighted", None)
         self.optimizer = build_adamw(self.learner.parameters(), config.learning_rate, config.weight_decay, config.betas)
         if isinstance(windows_train, BatchSource):
             self.batches: BatchSource = windows_train
@@ -147,7 +150,8 @@ class Trainer:
             batches = stack.enter_context(Prefetcher(self.batches))
             speed = self._speed(batches.peek())
             stack.enter_context(compiled(self.learner.model, config.compile))
-            saved_at = time.monotonic()
+            saved_at, pace = time.monotonic(), Pace(clock.position(step))
+            rates: dict[str, float] = {}
             self.learner.train()
             while not clock.over(step):
                 # The next batch.
@@ -172,8 +176,10 @@ class Trainer:
                 row: dict[str, float] = {}
                 last = clock.over(step)
                 if step % config.log_every == 0 or last:
-                    row |= _means(sums) | {"train/lr": lr} | speed.row()
-                    row["train/cpu_seconds"] = clock.spent
+                    rates = speed.row()
+                    left = pace.seconds_left(clock.position(step), config.num_steps)
+                    row |= means(sums) | {"train/lr": lr} | rates
+                    row |= {"train/cpu_seconds": clock.spent, "train/seconds_left": left}
                     sums.clear()
                 if self.validation is not None and (step % config.val_every == 0 or last):
                     row |= self._validate(self.validation)
@@ -183,7 +189,7 @@ class Trainer:
                     self.replica.gather()  # by all processes, of which the first one tells
                     if ranks.first:
                         self.validated(step)
-                progress.update(*clock.progress(step), loss=measured.get("loss", math.nan))
+                progress.update(*clock.progress(step), **words_of(measured, self.weighted, rates))
 
                 # What is kept of it.
                 late = time.monotonic() - saved_at >= config.save_every_seconds
@@ -285,13 +291,3 @@ class _num_threads:
 
     def __exit__(self, *_: object) -> None:
         torch.set_num_threads(self._before)
-
-
-def _means(sums: Mapping[str, float]) -> dict[str, float]:
-    """Running sums as a row: means over the updates that counted, and the number of those that did not."""
-    count = sums.get("count", 0.0)
-    names = [name for name in sums if name not in ("count", "skipped")]
-    row = {f"train/{name}": sums[name] / count for name in names}
-    if "skipped" in sums:
-        row["train/skipped"] = sums["skipped"]
-    return row

@@ -26,7 +26,15 @@ from worldmodel.train.sharded_state import SHARDED, find_state
 from worldmodel.train.state import STATE
 from worldmodel.train.trainer import Trainer
 
-TIMED = ("step", "time", "train/samples_per_s", "train/data_wait_share", "train/cpu_seconds", "train/flops_utilisation")
+TIMED = (
+    "step",
+    "time",
+    "train/samples_per_s",
+    "train/data_wait_share",
+    "train/cpu_seconds",
+    "train/flops_utilisation",
+    "train/seconds_left",
+)
 
 
 def require_same_curves(run_dir: Path, other: Path, rtol: float = 1e-5) -> None:

@@ -26,7 +26,7 @@ from worldmodel.train.logging import read_metrics
 from worldmodel.train.nonfinite import replay
 from worldmodel.train.state import STATE, load_state
 
-TIMED = ("time", "train/samples_per_s", "train/data_wait_share", "train/cpu_seconds")
+TIMED = ("time", "train/samples_per_s", "train/data_wait_share", "train/cpu_seconds", "train/seconds_left")
 
 
 def curves(run_dir):
@@ -393,10 +393,45 @@ def test_progress_is_told(tmp_path):
 
     class Listener:
         def update(self, done, total, **fields):
-            told.append((done, total, fields["loss"]))
+            told.append((done, total, fields))
 
-    make_trainer(tmp_path).fit(progress=Listener())
+    make_trainer(tmp_path, dataclasses.replace(CONFIG, log_every=1)).fit(progress=Listener())
     assert [(done, total) for done, total, _ in told] == [(step, 20) for step in range(1, 21)]
+    for (*_, fields), row in zip(told, read_metrics(tmp_path), strict=True):
+        assert list(fields) == ["loss", "pred", "spread", "samples/s", "waits"]
+        assert [fields[name] for name in ("loss", "pred", "spread")] == [
+            f"{row[f'train/{name}']:.3g}" for name in ("loss", "pred", "spread")
+        ]
+        assert fields["waits"] == f"{100 * row['train/data_wait_share']:.0f} %"
+
+
+def test_terms_without_a_weight_are_not_shown_and_rates_when_there_are_some(tmp_path):
+    class Weighted(Followed):
+        weighted = frozenset({"pred"})
+
+    class Listener:
+        def update(self, done, total, **fields):
+            told.append(list(fields))
+
+    told = []
+    make_trainer(tmp_path, objective=Weighted()).fit(progress=Listener())
+    assert told[:3] == [["loss", "pred"]] * 3 and told[3:] == [["loss", "pred", "samples/s", "waits"]] * 17
+
+
+def test_each_row_tells_the_time_that_is_left(tmp_path):
+    make_trainer(tmp_path).fit()
+    *others, last = [row["train/seconds_left"] for row in read_metrics(tmp_path)]
+    assert last == 0 and len(others) == 4 and all(0 < left < 60 for left in others)
+
+
+def test_a_row_is_in_the_log_before_whoever_waits_for_a_validation_is_told(tmp_path):
+    told = []
+
+    def validated(step):
+        told.append((step, [row["step"] for row in read_metrics(tmp_path) if "val/loss" in row]))
+
+    make_trainer(tmp_path, validated=validated).fit()
+    assert told == [(8, [8]), (16, [8, 16]), (20, [8, 16, 20])]
 
 
 def test_a_failing_window_is_raised_where_it_is_waited_for(tmp_path):
