@@ -1,4 +1,4 @@
-"""Networks in Hugging Face layout: equal to transformers where that is installed, and read from hand-made tiny folders."""
+"""Networks in Hugging Face layout: equal to transformers (the extra `pretrained`), and read from hand-made tiny folders."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def pictures(side: int = 16) -> Tensor:
 @pytest.mark.parametrize("grid", [4, 6])
 @pytest.mark.parametrize("name", CONFIGS)
 def test_the_network_equals_transformers(name: str, grid: int, tmp_path: Path) -> None:
-    transformers = pytest.importorskip("transformers", reason="transformers is not installed")
+    transformers = pytest.importorskip("transformers", reason="pip install 'worldmodel[pretrained]'")
     kind, values = CONFIGS[name]
     if kind == "VJEPA2":
         values = values | {"crop_size": 4 * grid}
