@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 import torch
 
+from tests.worldmodel import test_encoders
 from tests.worldmodel.test_jepa import latents, observation, tiny
 from worldmodel.nn.attention import attend
 from worldmodel.nn.masks import FrameMask
@@ -30,6 +32,30 @@ def test_the_encoder_is_one_graph(training: bool) -> None:
     obs = observation(2, 3)
     torch.testing.assert_close(in_one_graph(traced.encode)(obs), plain.encode(obs), rtol=0, atol=0)
     torch.testing.assert_close(dict(traced.named_buffers()), dict(plain.named_buffers()), rtol=0, atol=0)
+
+
+ENCODERS = [
+    ("vit", "grid", test_encoders.ALL, 0.3),
+    ("vit", "pooled", test_encoders.ALL, 0.3),
+    ("vit", "vector", ("pixels", "proprio"), 0.0),
+    ("conv", "grid", test_encoders.ALL, 0.3),
+    ("conv", "pooled", ("pixels", "depth", "instruction"), 0.0),
+    ("conv", "vector", ("proprio", "touch"), 0.3),
+]
+
+
+@pytest.mark.parametrize(("kind", "output", "sensors", "dropout"), ENCODERS)
+def test_every_encoder_is_one_graph_in_training(kind: str, output: str, sensors: tuple[str, ...], dropout: float) -> None:
+    """With sensors hidden at random too, and the same ones as without a graph."""
+    vit = dataclasses.replace(test_encoders.VIT, depth=1, tubelet=2)
+    plain, traced = (
+        test_encoders.make(sensors, kind=kind, output=output, sensor_dropout=dropout, vit=vit).train() for _ in range(2)
+    )
+    obs, found = test_encoders.observation(sensors), []
+    for encode in (plain, in_one_graph(traced)):
+        torch.manual_seed(3)
+        found.append(encode(obs))
+    torch.testing.assert_close(found[1], found[0], rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("context_length", [1, 3])
