@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from worldmodel.checks import require_at_least
+from worldmodel.encoders.hf_vit import PretrainedBlock
 from worldmodel.errors import ConfigError
 from worldmodel.nn.across import alone, num_ranks, same_on_all
 from worldmodel.nn.blocks import AdaLNBlock
@@ -30,7 +31,7 @@ from worldmodel.nn.vit import ViTBlock
 T = TypeVar("T")
 # FSDP2 and its tensors are imported where they are used: they take a second, and most runs are of one process.
 
-UNITS = (AdaLNBlock, ViTBlock)
+UNITS = (AdaLNBlock, ViTBlock, PretrainedBlock)
 """What is gathered, used and let go of on its own; all other weights are gathered together, once an update."""
 
 

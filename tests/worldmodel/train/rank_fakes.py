@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 import torch
 import torch.distributed as dist
-from torch import nn
 from torch.multiprocessing.spawn import spawn
 
 from worldmodel.diagnostics import Health
 from worldmodel.encoder import EncoderConfig
+from worldmodel.encoders.conv import ImageTokenizer
 from worldmodel.jepa import JEPA, JEPAConfig
 from worldmodel.masking import BlockMaskConfig
+from worldmodel.nn.tokenizers import CameraTokenizer
 from worldmodel.objectives import MaskedConfig, ObjectiveConfig, SIGRegConfig, build_objective
 from worldmodel.predictor import PredictorConfig
 from worldmodel.train.config import TrainConfig
@@ -70,11 +71,11 @@ CONFIG = TrainConfig(
 class NoiseWindows:
     """Windows of noise, always the same."""
 
-    def __init__(self, num_windows: int, seed: int) -> None:
+    def __init__(self, num_windows: int, seed: int, action_dim: int = 4) -> None:
         rng = np.random.default_rng(seed)
         self.num_windows = num_windows
         self.pixels = torch.from_numpy(rng.integers(0, 256, (num_windows, 3, 16, 16, 3), dtype=np.uint8))
-        self.actions = torch.from_numpy(rng.uniform(-1, 1, (num_windows, 2, 4)).astype(np.float32))
+        self.actions = torch.from_numpy(rng.uniform(-1, 1, (num_windows, 2, action_dim)).astype(np.float32))
 
     def batch(self, indices: np.ndarray) -> Window:
         rows = torch.from_numpy(indices)
@@ -93,9 +94,12 @@ class StopAt:
             signal.raise_signal(signal.SIGINT)
 
 
-def in_double(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Pictures are made float32; this model is not."""
-    return (args[0].double(), *args[1:])
+def in_double(model: JEPA) -> JEPA:
+    """The model in float64, where what rounding leaves of a gradient that is zero does not grow under Adam."""
+    for module in model.modules():
+        if isinstance(module, ImageTokenizer | CameraTokenizer):  # pictures are made float32
+            module.layers.register_forward_pre_hook(lambda _, args: (args[0].double(), *args[1:]))
+    return model.double()
 
 
 def make_trainer(
@@ -112,8 +116,7 @@ def make_trainer(
         torch.manual_seed(0)
         jepa = JEPA(model, SPEC)
         if double:
-            jepa.encoder.tokenize_image.layers.register_forward_pre_hook(in_double)  # type: ignore[operator, union-attr]
-            jepa.double()
+            in_double(jepa)
         loss = build_objective(objective, jepa)
         loss = loss.double() if double else loss
     config = dataclasses.replace(CONFIG, **changes)
