@@ -109,7 +109,7 @@ def test_a_whole_dataset_is_compared_too(tmp_path: Path) -> None:
     record(LineWorld, changed(num_episodes=4), root)
     assert record(LineWorld, changed(num_episodes=2), root).num_episodes == 4
     before = Dataset.open(root).fingerprint
-    with pytest.raises(MismatchError, match="holds another world: .*sensors"):
+    with pytest.raises(MismatchError, match=r"holds another world: .*sensors"):
         record(ShortLine, changed(num_episodes=4), root)
     with pytest.raises(DataError, match="has the labels position, status, not stauts; record into a new folder"):
         record(LineWorld, changed(num_episodes=4, labels=("stauts",)), root)
