@@ -229,5 +229,5 @@ def load_experiment(path: Path, overrides: Sequence[str] = ()) -> ExperimentConf
     try:
         config.require_whole_windows()
     except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from error
+        raise strict.between(str(path), (text.partition("=")[0] for text in overrides), str(error)) from error
     return config

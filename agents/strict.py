@@ -88,6 +88,12 @@ def build(cls: type[T], values: Mapping[str, Any], overrides: Sequence[str] = ()
     return checker.dataclass(cls, merged, ())
 
 
+def between(source: str, overridden: Iterable[str], text: str) -> ConfigError:
+    """A complaint about how two sections relate: of the file, and of the command line where `text` names a key of that."""
+    told = any(re.search(rf"(?<![\w.]){re.escape(key)}(?!\w)", text) for key in overridden)
+    return ConfigError(f"{source}{f' and {COMMAND_LINE}' if told else ''}: {text}")
+
+
 def to_plain(config: Any) -> dict[str, Any]:
     """The nested plain values of a dataclass instance: `build(type(config), to_plain(config)) == config`."""
     return json.loads(json.dumps(dataclasses.asdict(config), default=str))
@@ -123,22 +129,22 @@ class _Checker:
         self.root, self.source, self.overridden = root, source, overridden
 
     def complain(self, keys: Keys, text: str) -> ConfigError:
+        if not keys:  # of several sections
+            return between(self.source, map(".".join, self.overridden), text)
         came_from_override = any(keys[: len(o)] == o or o[: len(keys)] == keys for o in self.overridden)
-        return ConfigError(f"{COMMAND_LINE if keys and came_from_override else self.source}: {text}")
+        return ConfigError(f"{COMMAND_LINE if came_from_override else self.source}: {text}")
 
     def reject_unknown(self, hint: Any, value: Any, keys: Keys) -> None:
         """Complain about the first key of `value` that no dataclass field knows."""
-        if (each := _named(hint)) and isinstance(value, Mapping):
-            for name, item in value.items():
-                self.reject_unknown(each, item, (*keys, name))
-            return
+        for each, item, below in _elements(hint, value, keys):
+            self.reject_unknown(each, item, below)
         inner = _dataclasses_in(hint)
         if not inner or not isinstance(value, Mapping):
             return
         hints = {name: h for cls in inner for name, h in _hints(cls).items()}
         for name, item in value.items():
             if name not in hints:
-                key = ".".join((*keys, name))
+                key = _dotted((*keys, name))
                 raise self.complain((*keys, name), f"unknown key {key!r}{self._nearest(key, keys, hints)}")
             self.reject_unknown(hints[name], item, (*keys, name))
 
@@ -150,27 +156,29 @@ class _Checker:
         for field in dataclasses.fields(cls):  # type: ignore[arg-type]
             required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
             if field.init and required and field.name not in arguments:
-                key = ".".join((*keys, field.name))
-                raise self.complain((), f"key {key!r} is missing, expected {type_name(hints[field.name])}")
+                key = _dotted((*keys, field.name))
+                raise self.complain((*keys, field.name), f"key {key!r} is missing, expected {type_name(hints[field.name])}")
         try:
             return cls(**arguments)
         except ValueError as error:
-            raise self.complain(keys, f"{'.'.join(keys)}: {error}" if keys else str(error)) from error
+            raise self.complain(keys, f"{_dotted(keys)}: {error}" if keys else str(error)) from error
 
     def value(self, hint: Any, value: Any, keys: Keys) -> Any:
         """`value` as the type `hint`: dataclasses are built here, everything else is pydantic's."""
         if (each := _named(hint)) and isinstance(value, Mapping):
             return {name: self.value(each, item, (*keys, name)) for name, item in value.items()}
+        if isinstance(value, list) and _listed(hint):
+            return tuple(self.value(each, item, below) for each, item, below in _elements(hint, value, keys))
         inner = _dataclasses_in(hint)
         if isinstance(value, Mapping) and inner:
             fitting = [cls for cls in inner if set(value) <= set(_hints(cls))]
             return self.dataclass((fitting or inner)[0], value, keys)
         if dataclasses.is_dataclass(hint):
-            raise self.complain(keys, f"{'.'.join(keys)}: expected keys with values, got {value!r}")
+            raise self.complain(keys, f"{_dotted(keys)}: expected keys with values, got {value!r}")
         try:
             return TypeAdapter(hint).validate_json(json.dumps(value), strict=True)
         except ValidationError as error:
-            message = f"{'.'.join(keys)}: expected {type_name(hint)}, got {value!r} ({type(value).__name__})"
+            message = f"{_dotted(keys)}: expected {type_name(hint)}, got {value!r} ({type(value).__name__})"
             detail = error.errors()[0]
             if not detail["type"].endswith(("_type", "_parsing", "_error")):  # a bound, say: pydantic's own words help
                 message += f": {detail['msg'].lower()}"
@@ -179,7 +187,7 @@ class _Checker:
     def _nearest(self, key: str, keys: Keys, hints: Mapping[str, Any]) -> str:
         everything = list(dotted_keys(self.root))
         same_name = [k for k in everything if k.rpartition(".")[2] == key.rpartition(".")[2]]
-        siblings = [".".join((*keys, name)) for name in hints]
+        siblings = [_dotted((*keys, name)) for name in hints]
         nearest = [
             *difflib.get_close_matches(key, siblings, n=1),
             *same_name,
@@ -227,6 +235,25 @@ def _named(hint: Any) -> Any:
     """The dataclass that each value of a table of free names is: C for dict[str, C], None for every other type."""
     args = typing.get_args(hint)
     return args[1] if typing.get_origin(hint) is dict and _dataclasses_in(args[1]) else None
+
+
+def _listed(hint: Any) -> Any:
+    """The dataclass that each element of a list is: C for tuple[C, ...], None for every other type."""
+    args = typing.get_args(hint)
+    return args[0] if typing.get_origin(hint) is tuple and args[1:] == (Ellipsis,) and _dataclasses_in(args[0]) else None
+
+
+def _elements(hint: Any, value: Any, keys: Keys) -> Iterator[tuple[Any, Any, Keys]]:
+    """Type, value and keys of each dataclass in a list, or in a table of free names; nothing for every other type."""
+    if (each := _listed(hint)) and isinstance(value, list):
+        yield from ((each, item, (*keys, f"[{number}]")) for number, item in enumerate(value))
+    elif (each := _named(hint)) and isinstance(value, Mapping):
+        yield from ((each, item, (*keys, name)) for name, item in value.items())
+
+
+def _dotted(keys: Keys) -> str:
+    """Keys as they are written: `data.mixture[0].weight`."""
+    return ".".join(keys).replace(".[", "[")
 
 
 def parse_yaml(text: str, source: str) -> Any:

@@ -77,7 +77,7 @@ def test_every_command_of_the_manual_is_understood() -> None:
         (f"record --config {TINY} --seed -1", "seed -1"),
         (
             f"train --config {TINY} --data nowhere train.num_frames=2",
-            f"error: {TINY}: train.num_frames is 2; expected at least 3",
+            f"error: {TINY} and command line: train.num_frames is 2; expected at least 3",
         ),
         (f"train --config {TINY} --data nowhere train.learning_rate=0", "error: command line: train: learning_rate is 0.0"),
         (f"train --config {TINY} --data nowhere model.predictor.num_heads=3", "command line: model.predictor: width is 32"),

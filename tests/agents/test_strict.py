@@ -31,12 +31,24 @@ class Other:
 
 
 @dataclass(frozen=True)
+class Part:
+    path: str
+    weight: float = 1.0
+    inner: Inner = Inner()
+
+
+@dataclass(frozen=True)
 class Outer:
     name: str
     train: Inner = Inner()
     either: Inner | Other | None = None
     kwargs: dict[str, Any] = field(default_factory=dict)
     compiled: bool = False
+    parts: tuple[Part, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.compiled and self.train.num_steps > 50:
+            raise ValueError(f"train.num_steps is {self.train.num_steps}, and compiled is true")
 
 
 def write(tmp_path: Path, text: str) -> Path:
@@ -138,3 +150,36 @@ def test_a_missing_file_suggests_its_neighbour(tmp_path: Path) -> None:
     write(tmp_path, "name: x")
     with pytest.raises(ConfigError, match=r"experimnt.yaml: no such configuration file; did you mean .*experiment.yaml"):
         strict.load(Outer, tmp_path / "experimnt.yaml")
+
+
+def test_dataclasses_in_a_list_reach_their_fields(tmp_path: Path) -> None:
+    config = strict.load(Outer, write(tmp_path, "name: x\nparts: [{path: a}, {path: b, weight: 2, inner: {num_steps: 3}}]\n"))
+    assert config.parts == (Part("a"), Part("b", 2.0, Inner(3)))
+    strict.dump(config, tmp_path / "again.yaml")
+    assert strict.load(Outer, tmp_path / "again.yaml") == config
+    assert strict.load(Outer, tmp_path / "again.yaml", ("parts=[]",)).parts == ()
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("[{path: a, wieght: 1}]", "unknown key 'parts[0].wieght'; did you mean 'parts[0].weight'?"),
+        ("[{path: a}, {path: b, inner: {num_step: 1}}]", "unknown key 'parts[1].inner.num_step'; did you mean 'parts[1].inner"),
+        ("[{weight: 1}]", "key 'parts[0].path' is missing, expected text"),
+        ("[{path: a, weight: x}]", "parts[0].weight: expected number, got 'x' (str)"),
+        ("[{path: a, inner: {num_steps: 0}}]", "parts[0].inner: num_steps must be positive, got 0"),
+        ("[a]", "parts[0]: expected keys with values, got 'a'"),
+        ("{path: a}", "parts: expected list of Part, got"),
+    ],
+)
+def test_a_slip_inside_a_list_names_the_element(tmp_path: Path, given: str, expected: str) -> None:
+    assert complaint(tmp_path, "name: x", f"parts={given}").startswith(f"command line: {expected}")
+    assert complaint(tmp_path, f"name: x\nparts: {given}").startswith(f"{tmp_path / 'experiment.yaml'}: {expected}")
+
+
+def test_what_two_sections_make_impossible_names_the_command_line_when_it_has_a_part_in_it(tmp_path: Path) -> None:
+    path, expected = tmp_path / "experiment.yaml", "train.num_steps is 99, and compiled is true"
+    assert complaint(tmp_path, "name: x\ntrain: {num_steps: 99}\ncompiled: true") == f"{path}: {expected}"
+    for override in ("train.num_steps=99", "train={num_steps: 99}"):
+        assert complaint(tmp_path, "name: x\ncompiled: true", override) == f"{path} and command line: {expected}"
+    assert complaint(tmp_path, "name: x\ntrain: {num_steps: 99}\ncompiled: true", "name=y") == f"{path}: {expected}"
