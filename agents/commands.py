@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import math
@@ -22,6 +23,7 @@ from agents.recording.record import record as record_episodes
 from agents.report.write import write_report
 from agents.sweep import command as sweep
 from agents.training import stages
+from agents.training.folder import held, require_free
 from agents.training.measure import measure
 from agents.training.recordings import open_recordings
 from agents.training.runs import build_agent, load_run
@@ -29,7 +31,7 @@ from agents.worldspec import BUDGETS, action_word
 from worldmodel.errors import ConfigError
 from worldmodel.train.checkpoint import MANIFEST, read_manifest
 from worldmodel.train.device import resolve_device
-from worldmodel.train.launch import joined
+from worldmodel.train.launch import joined, launched_rank
 from worldmodel.train.ranks import Ranks
 from worldmodel.train.sharded_state import has_state
 
@@ -95,9 +97,16 @@ def record(command: arguments.Record, make_env: MakeEnv, screen: Screen) -> int:
 
 
 def train(command: arguments.Train, screen: Screen) -> int:
-    """Train the model and fit its heads."""
+    """Train the model and fit its heads; of several processes, the first one holds the folder."""
     config = load_experiment(command.config, command.overrides)
     run_dir = command.out or Path("runs") / command.config.stem
+    require_free(run_dir)
+    with held(run_dir) if launched_rank() == 0 else contextlib.nullcontext():
+        return _train(config, command, run_dir, screen)
+
+
+def _train(config: ExperimentConfig, command: arguments.Train, run_dir: Path, screen: Screen) -> int:
+    """Every stage of training."""
     if not has_state(run_dir) and (run_dir / MANIFEST).exists():
         raise ConfigError(f"{run_dir} holds a trained model, and no training state to resume; choose another folder")
     if command.resume and not has_state(run_dir):

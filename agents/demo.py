@@ -20,6 +20,7 @@ from agents.inspect import MakeEnv
 from agents.recording.record import missing_episodes, record
 from agents.report.write import write_report
 from agents.training import stages
+from agents.training.folder import held
 from agents.training.measure import measure
 from agents.training.recorded import RECORDED
 from agents.training.recordings import open_recordings
@@ -55,8 +56,9 @@ class Stage:
 
 def run(config: ExperimentConfig, run_dir: Path, make_env: MakeEnv, screen: Screen) -> int:
     """Run every stage that is not done yet, then show the scores, the time and the paths."""
-    remember(config, run_dir)
-    run_stages(pipeline(config, run_dir, make_env), run_dir, screen)
+    with held(run_dir):
+        remember(config, run_dir)
+        run_stages(pipeline(config, run_dir, make_env), run_dir, screen)
     times = _read_times(run_dir)
     screen.scores(json.loads((run_dir / stages.EVALUATION).read_text(encoding="utf-8")))
     screen.say(f"time      {format_seconds(sum(times.values()))} (" + _list_times(times) + ")")

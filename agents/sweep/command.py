@@ -20,6 +20,7 @@ from agents.sweep.schema import SweepConfig
 from agents.sweep.space import Trial, drawn_elsewhere, load_sweep, trial_with, trials_of
 from agents.sweep.summary import summarise
 from agents.sweep.trial import RESULT, Result, adopt, load_result, read_result, require_scored, run_trial
+from agents.training.folder import held
 from agents.training.sources import Sources, fingerprint_of, parts_of, robots_of
 from worldmodel.errors import CheckpointError, ConfigError, WorldModelError
 
@@ -50,7 +51,8 @@ def run(path: Path, data: Sources, out: Path | None, words: Sequence[str], make_
         left = f", about {format_seconds(taken * (len(waiting) - done))} left" if done else ""
         screen.heading(f"[{number}/{len(waiting)}] {trial.name}{left}")
         try:
-            found = run_trial(trial, data, out / trial.name, make_env, screen.stage)
+            with held(out / trial.name):
+                found = run_trial(trial, data, out / trial.name, make_env, screen.stage)
             done += 1
             results[trial.name] = found
             screen.say(f"success {100 * (found.metrics['success'] or 0.0):.0f} % of {found.num_episodes}")

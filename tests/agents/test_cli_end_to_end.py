@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from agents import cli
+from agents import cli, commands
 from agents.report import read_video
 from agents.training import stages
+from agents.training.folder import held
 from agents.training.runs import load_run
 from worldmodel.data import Dataset
+from worldmodel.errors import DataError
 from worldmodel.train.checkpoint import read_manifest
 from worldmodel.train.logging import read_metrics
 
@@ -243,6 +245,37 @@ def test_a_model_that_is_there_is_not_overwritten(
     message = capsys.readouterr().err
     assert message.count("\n") == 1 and f"{run} holds a trained model" in message and "choose another folder" in message
     assert (run / "model.safetensors").read_bytes() == before
+
+
+def test_two_trainings_do_not_share_a_folder(
+    folders: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["train", "--config", TINY, "--data", str(folders[0]), "--out", str(tmp_path)]
+    with held(tmp_path), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stages, "fit_model", None)
+        for given in ([], ["train.seed=1"], ["--resume"]):
+            assert cli.main([*words, *given]) == 2
+            message = capsys.readouterr().err
+            assert message.count("\n") == 1 and f"{tmp_path} is in use" in message
+
+    def measure(*_: object) -> dict[str, float]:
+        with pytest.raises(DataError, match="in use"), held(tmp_path):  # to the last stage
+            pass
+        return {}
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(commands, "measure", measure)
+        assert cli.main(words) == 0
+
+
+def test_a_folder_of_something_else_takes_no_run(
+    folders: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "thesis.txt").write_text("")
+    for out, told in ((folders[0], "holds a dataset"), (tmp_path, "holds other files"), (Path(TINY), "is a file")):
+        assert cli.main(["train", "--config", TINY, "--data", str(folders[0]), "--out", str(out)]) == 2
+        message = capsys.readouterr().err
+        assert message.count("\n") == 1 and f"{out} {told}" in message
 
 
 def test_report_and_inspect(folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
