@@ -25,6 +25,7 @@ from agents.sweep import command as sweep
 from agents.training import stages
 from agents.training.folder import held, require_free
 from agents.training.measure import measure
+from agents.training.preflight import require_parent, require_ready
 from agents.training.recordings import open_recordings
 from agents.training.runs import build_agent, load_run
 from agents.worldspec import BUDGETS, action_word
@@ -46,7 +47,7 @@ def run(command: arguments.Command, make_env: MakeEnv, screen: Screen) -> int:
         case arguments.Record():
             return record(command, make_env, screen)
         case arguments.Train():
-            return train(command, screen)
+            return train(command, make_env, screen)
         case arguments.Evaluate():
             return evaluate(command, make_env, screen)
         case arguments.Play():
@@ -96,21 +97,23 @@ def record(command: arguments.Record, make_env: MakeEnv, screen: Screen) -> int:
     return 0
 
 
-def train(command: arguments.Train, screen: Screen) -> int:
+def train(command: arguments.Train, make_env: MakeEnv, screen: Screen) -> int:
     """Train the model and fit its heads; of several processes, the first one holds the folder."""
     config = load_experiment(command.config, command.overrides)
     run_dir = command.out or Path("runs") / command.config.stem
     require_free(run_dir)
     with held(run_dir) if launched_rank() == 0 else contextlib.nullcontext():
-        return _train(config, command, run_dir, screen)
+        return _train(config, command, run_dir, make_env, screen)
 
 
-def _train(config: ExperimentConfig, command: arguments.Train, run_dir: Path, screen: Screen) -> int:
+def _train(config: ExperimentConfig, command: arguments.Train, run_dir: Path, make_env: MakeEnv, screen: Screen) -> int:
     """Every stage of training."""
     if not has_state(run_dir) and (run_dir / MANIFEST).exists():
         raise ConfigError(f"{run_dir} holds a trained model, and no training state to resume; choose another folder")
     if command.resume and not has_state(run_dir):
         raise ConfigError(f"{run_dir} holds no training state to resume; leave --resume out to begin")
+    if launched_rank() == 0:
+        require_ready(config, command.data, make_env, screen.say)
     try:
         with joined() as ranks:
             _fit(config, command, run_dir, ranks, screen)
@@ -150,6 +153,7 @@ def _fit(config: ExperimentConfig, command: arguments.Train, run_dir: Path, rank
     if command.resume and stages.trained(config, command.data, run_dir):
         screen.say(f"{run_dir} is trained already, {read_manifest(run_dir).step} updates")
         return
+    require_parent(config)
     with screen.stage("cache") as progress, ranks.first_then_others():
         recordings = open_recordings(command.data, config, progress)
     if recordings.streamed:

@@ -17,6 +17,7 @@ from agents.console import Screen, format_seconds
 from agents.experiment import ExperimentConfig
 from agents.film import FILM_KWARGS, film_and_look_inside
 from agents.inspect import MakeEnv
+from agents.players import require_players
 from agents.recording.record import missing_episodes, record
 from agents.report.write import write_report
 from agents.training import stages
@@ -56,6 +57,7 @@ class Stage:
 
 def run(config: ExperimentConfig, run_dir: Path, make_env: MakeEnv, screen: Screen) -> int:
     """Run every stage that is not done yet, then show the scores, the time and the paths."""
+    require_players(config)
     with held(run_dir):
         remember(config, run_dir)
         run_stages(pipeline(config, run_dir, make_env), run_dir, screen)

@@ -10,6 +10,7 @@ import dataclasses
 import gymnasium
 
 from agents.baselines import Agent, ExpertAgent, RandomAgent
+from agents.evaluation.scores import CEILING, FLOOR
 from agents.experiment import ExperimentConfig
 from agents.training.runs import Run, build_agent, require_fit
 from worldmodel.errors import ConfigError, unknown_name
@@ -24,14 +25,31 @@ def make_agent(name: str, run: Run, config: ExperimentConfig, env: gymnasium.Env
     failed: a camera is black, any other one is missing. ConfigError for any other name, MismatchError for an environment that
     does not fit, or a sensor that the model cannot do without.
     """
-    told, *without = name.split("~")
-    kind, colon, cost = told.partition(":")
-    if name == "random":
+    cost, without = _parsed(name)
+    if name == FLOOR:
         return RandomAgent(run.worlds[require_fit(run, env)].action)
-    if name == "expert":
+    if name == CEILING:
         return ExpertAgent()
-    if kind != "worldmodel" or (colon and cost not in COSTS):
-        names = ("random", "expert", "worldmodel", *(f"worldmodel:{c}" for c in COSTS))
-        raise ConfigError(unknown_name("agent", name, names))
     chosen = dataclasses.replace(config.cost, name=cost) if cost else config.cost
     return build_agent(run, config.planner, chosen, env, without)
+
+
+def require_players(config: ExperimentConfig) -> None:
+    """Raise ConfigError for a name in evaluate.agents that is no agent's, or a failed sensor that the model does not read."""
+    for name in config.evaluate.agents:
+        try:
+            for sensor in _parsed(name)[1]:
+                if sensor not in config.model.sensors:
+                    raise ConfigError(unknown_name("sensor", sensor, config.model.sensors))
+        except ConfigError as error:
+            raise ConfigError(f"evaluate.agents: {error}") from error
+
+
+def _parsed(name: str) -> tuple[str, list[str]]:
+    """An agent's own cost, empty where it has none, and its failed sensors. ConfigError for a name that no agent has."""
+    told, *without = name.split("~")
+    kind, colon, cost = told.partition(":")
+    if name not in (FLOOR, CEILING) and (kind != "worldmodel" or (colon and cost not in COSTS)):
+        names = (FLOOR, CEILING, "worldmodel", *(f"worldmodel:{c}" for c in COSTS))
+        raise ConfigError(unknown_name("agent", name, names))
+    return cost, without

@@ -247,6 +247,28 @@ def test_a_model_that_is_there_is_not_overwritten(
     assert (run / "model.safetensors").read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("env.kwargs={} heads.max_steps_ahead=20", "no window of 21 frames in the train split"),
+        ("evaluate.agents=[wroldmodel]", "unknown agent 'wroldmodel'"),
+        ("env.id=worldmodel/TableCler-v0", "`TableCler` doesn't exist in namespace worldmodel"),
+        ("env.kwargs.robot=amr", "unknown robot 'amr'"),
+        ("train.init_from=nowhere", "train.init_from: no such folder: nowhere"),
+    ],
+)
+def test_what_would_fail_after_training_is_told_before(
+    folders: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], given: str, told: str
+) -> None:
+    words = ["train", "--config", TINY, "--data", str(folders[0]), "--out", str(tmp_path / "run"), *given.split()]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stages, "fit_model", None)  # it is not trained
+        assert cli.main(words) == 2
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1 and told in message
+    assert not (tmp_path / "run").exists()
+
+
 def test_two_trainings_do_not_share_a_folder(
     folders: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -46,7 +46,10 @@ class Keeper:
             raise ConfigError(f"{self.run_dir} holds a training run (update {state.step}): resume it, or choose another folder")
         lines = differences(state.identity, self.identity)
         if lines:
-            raise MismatchError(f"{self.run_dir} cannot be resumed, it was started otherwise: " + "; ".join(lines))
+            raise MismatchError(
+                f"{self.run_dir} cannot be resumed, it was started otherwise: {'; '.join(lines)}; set it back to go on, or "
+                "choose another folder to begin anew"
+            )
         return state
 
     def restore(self, state: TrainingState) -> None:

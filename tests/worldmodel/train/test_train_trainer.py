@@ -262,7 +262,7 @@ def test_a_run_is_never_overwritten_by_accident(tmp_path, straight):
 
 def test_a_run_started_otherwise_is_not_resumed(tmp_path, straight):
     changed = dataclasses.replace(CONFIG, learning_rate=2e-3, log_every=1)
-    with pytest.raises(MismatchError, match=r"train.learning_rate was 0.001 and is 0.002$"):
+    with pytest.raises(MismatchError, match=r"learning_rate was 0.001 and is 0.002; set it back to go on, or"):
         make_trainer(tmp_path / "straight", changed).fit(resume=True)
     with pytest.raises(MismatchError, match="num_windows was 30 and is 40; data was None and is 'new'"):
         make_trainer(tmp_path / "straight", windows_train=FakeWindows(40), identity={"data": "new"}).fit(resume=True)

@@ -34,6 +34,7 @@ class FrameCache:
 
     Attributes:
         path: folder of the cache.
+        root: folder of the dataset.
         spec: the world that was recorded, with its pictures at the size that they have here.
         fingerprint: of the dataset.
         keys: the sensors that it holds.
@@ -44,8 +45,8 @@ class FrameCache:
         episode_seed: (E,) int64.
     """
 
-    def __init__(self, path: Path, index: dict[str, Any], arrays: dict[str, np.ndarray], spec: WorldSpec):
-        self.path = path
+    def __init__(self, path: Path, index: dict[str, Any], arrays: dict[str, np.ndarray], spec: WorldSpec, root: Path):
+        self.path, self.root = path, root
         self.spec = spec
         self.arrays = arrays
         self.fingerprint: str = index["fingerprint"]
@@ -133,7 +134,7 @@ class FrameCache:
                 if list(array.shape) != entry["shape"] or array.dtype.name != entry["dtype"] or len(array) != whole.num_frames:
                     raise DataError(f"{path} is damaged: {name} is {array.dtype} {array.shape}; delete it and build it again")
                 arrays[name] = array
-            cache = cls(Path(path), index, arrays, Framing(image_size=index.get("image_size")).spec(ds.spec))
+            cache = cls(Path(path), index, arrays, Framing(image_size=index.get("image_size")).spec(ds.spec), ds.root)
         except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:
             if isinstance(error, DataError):
                 raise

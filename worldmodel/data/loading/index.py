@@ -39,7 +39,8 @@ class WindowIndex:
         stride: distance between the first frames of neighbouring windows of an episode.
         split: "train", "val", or "all".
         val_fraction: share of episodes in "val", chosen by a hash of their seeds.
-        source: what the episodes are of, for errors.
+        source: the dataset that the episodes are of, for errors.
+        setting: the setting that T comes from, for errors.
 
     Attributes:
         episode: (W,) int64, number of each window's episode.
@@ -62,6 +63,7 @@ class WindowIndex:
         split: Split = "train",
         val_fraction: float = 0.05,
         source: str = "the dataset",
+        setting: str = "the window's length",
     ):
         if num_frames < 1 or stride < 1 or frame_skip < 1:
             raise ConfigError(f"num_frames is {num_frames}, stride {stride} and frame_skip {frame_skip}; expected 1 or more")
@@ -80,9 +82,11 @@ class WindowIndex:
         self.offset = (np.arange(len(self.episode)) - np.repeat(np.cumsum(counts) - counts, counts)) * stride
         if not len(self.episode):
             skipping = f", every {frame_skip} steps," if frame_skip > 1 else ""
+            longest = int(lengths[chosen].max(initial=0))
+            remedy = f"lower {setting}" if longest else "change data.val_fraction"
             raise DataError(
-                f"{source}: no window of {num_frames} frames{skipping} in the {split} split of {len(lengths)} episodes "
-                f"(val_fraction {val_fraction:g}); record more episodes, or change val_fraction or the window's length"
+                f"{source}: no window of {num_frames} frames{skipping} in the {split} split: {chosen.sum()} of {len(lengths)} "
+                f"episodes (val_fraction {val_fraction:g}), the longest of {longest} frames; {remedy}, or record more episodes"
             )
 
     def __len__(self) -> int:

@@ -53,7 +53,7 @@ class Windows:
             stride=stride,
             split=split,
             val_fraction=val_fraction,
-            source=str(cache.path),
+            source=str(cache.root),
         )
         self.cache = cache
         self.num_frames = num_frames
