@@ -45,9 +45,17 @@ for _id, _entry in CLASSICS.items():
 
 
 def make(env_id: str, **kwargs: Any) -> gymnasium.Env:
-    """The environment of a Gymnasium id: this project's own as it is, anyone else's as envs/foreign adapts it."""
+    """The environment of a Gymnasium id: this project's own as it is, anyone else's as envs/foreign adapts it.
+
+    Raises TypeError for a keyword argument of ours that does not exist, with the nearest one.
+    """
     if env_id.startswith(OURS):
-        return gymnasium.make(env_id, disable_env_checker=True, **kwargs)
+        try:
+            return gymnasium.make(env_id, disable_env_checker=True, **kwargs)
+        except TypeError as error:
+            from envs.naming import unknown_keyword
+
+            raise TypeError(unknown_keyword(env_id, kwargs) or str(error)) from error
     from envs import foreign
 
     return foreign.make(env_id, **kwargs)
