@@ -43,3 +43,10 @@ def test_no_folder_can_be_made_there(tmp_path: Path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(DataError, match=r"cannot write .*choose a folder that can be written"):
         lock(tmp_path / "file/.lock", exclusive=True, wait=0.0, busy="busy").__enter__()
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="no folder that takes no folders")
+def test_a_folder_that_cannot_be_made_is_not_waited_for():
+    path = Path("/proc/nowhere/.lock")
+    with pytest.raises(DataError, match=f"cannot write {path}; choose a folder"):
+        lock(path, exclusive=True, wait=3600.0, busy="busy").__enter__()

@@ -12,6 +12,9 @@ from pathlib import Path
 from worldmodel.data.format.files import one_line
 from worldmodel.errors import DataError
 
+DELETED = 1.0
+"""Longest time that a folder is waited for that somebody deletes just now [s]: one that cannot be made is never there."""
+
 
 @contextlib.contextmanager
 def lock(path: Path, *, exclusive: bool, wait: float, busy: str, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
@@ -24,9 +27,10 @@ def lock(path: Path, *, exclusive: bool, wait: float, busy: str, waiting: Callab
         busy: message of the DataError raised when somebody else still holds it.
         waiting: called now and then until it is held.
     """
-    deadline = time.monotonic() + wait
+    begun = time.monotonic()
     while (fd := _taken(path, exclusive)) is None:
-        if time.monotonic() >= deadline:
+        waited = time.monotonic() - begun
+        if waited >= wait or (waited >= DELETED and not path.parent.is_dir()):
             if not path.exists():  # then nobody holds it: it cannot be made here
                 raise DataError(f"cannot write {path}; choose a folder that can be written")
             raise DataError(busy)
