@@ -69,7 +69,7 @@ def read_curves(path: Path) -> dict[str, Curve]:
     if not path.is_file():
         return {}
     points: dict[str, dict[int, float]] = {}
-    lines = path.read_text(encoding="utf-8").split("\n")
+    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")  # what is no text is no JSON, and told by its line
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue

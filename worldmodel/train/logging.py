@@ -239,7 +239,7 @@ def _whole_rows(path: Path) -> list[tuple[str, dict[str, Any]]]:
     if not path.exists():
         return []
     rows = []
-    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True):  # what is no text is no JSON
         try:
             rows.append((line, json.loads(line)))
         except json.JSONDecodeError:

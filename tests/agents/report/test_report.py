@@ -387,8 +387,9 @@ def test_curves_keep_the_last_value_of_a_step_and_leave_out_a_torn_line(tmp_path
     np.testing.assert_array_equal(curves["a"].values, [5.0, 7.5, np.nan])
 
 
-def test_a_damaged_line_names_its_place(tmp_path: Path) -> None:
-    (tmp_path / "metrics.jsonl").write_text('{"step": 1, "a": 5}\n{"a": 9}\n')
+@pytest.mark.parametrize("line", [b'{"a": 9}', b"\xff\xfe"])
+def test_a_damaged_line_names_its_place(tmp_path: Path, line: bytes) -> None:
+    (tmp_path / "metrics.jsonl").write_bytes(b'{"step": 1, "a": 5}\n' + line + b"\n")
     with pytest.raises(DataError, match=r"metrics\.jsonl, line 2"):
         collect(tmp_path)
 

@@ -51,6 +51,9 @@ def test_resuming_drops_later_rows_and_a_half_one(tmp_path):
     logger.start(20)
     logger.log(25, {"x": 0.0})
     assert [row["step"] for row in read_metrics(tmp_path)] == [10, 20, 25]
+    with (tmp_path / "metrics.jsonl").open("ab") as file:
+        file.write(b"\xff\xfe")  # what a crash left of a block
+    assert [row["step"] for row in read_metrics(tmp_path)] == [10, 20, 25]
     logger.start(0)
     assert read_metrics(tmp_path) == []
 
