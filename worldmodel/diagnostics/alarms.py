@@ -1,7 +1,7 @@
 """One plain line for each way in which a run has gone wrong: what was measured, what was expected, what it means.
 
 Thresholds are far from what a healthy run shows (the shipped one: std 0.8, no dead channel, effective rank 6 of 16, action
-ratio 0.9, action rank 0.1, cost spread 0.8, error 0.3 of copying, goal order 0.8) and near what a broken one does: an
+ratio 1.0, action rank 0.1, cost spread 0.2, error 0.3 of copying, goal order 0.8) and near what a broken one does: an
 ignored action has ratio 0, rank 0.5 and spread 0. A run that trips none of them may still be poor.
 """
 
