@@ -13,6 +13,8 @@ from gymnasium.envs.registration import load_env_creator
 def unknown_keyword(env_id: str, given: Iterable[str]) -> str | None:
     """What is wrong with the keyword arguments of a registered id; None when its constructor takes all of them."""
     entry = gymnasium.spec(env_id).entry_point
+    if entry is None:  # an id that has vector environments alone
+        return None
     taken = inspect.signature(load_env_creator(entry) if isinstance(entry, str) else entry).parameters
     names = sorted(name for name, parameter in taken.items() if parameter.kind is not inspect.Parameter.VAR_KEYWORD)
     for name in given:
