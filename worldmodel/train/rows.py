@@ -23,11 +23,11 @@ def means(sums: Mapping[str, float]) -> dict[str, float]:
 def words_of(measured: Mapping[str, float], weighted: Collection[str] | None, rates: Mapping[str, float]) -> dict[str, str]:
     """The loss of an update and its weighted terms (all where None), and the last row's rates, in some 80 characters."""
     terms = [name for name in measured if (name in weighted if weighted is not None else name not in NO_TERMS)]
-    words = {"loss": f"{measured.get('loss', math.nan):.3g}"} | {name: f"{measured[name]:.3g}" for name in terms}
+    words = {"loss": f"{measured.get('loss', math.nan):.3g}"} | {name: f"{measured[name]:.2g}" for name in terms}
     if rates:
         rate = rates["train/samples_per_s"]
         words["samples/s"] = f"{rate:.0f}" if rate >= 10 else f"{rate:.2g}"
-        words["waits"] = f"{100 * rates['train/data_wait_share']:.0f} %"
+        words["waits"] = f"{100 * rates['train/data_wait_share']:.0f}%"
     return words
 
 

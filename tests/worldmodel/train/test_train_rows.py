@@ -18,10 +18,10 @@ def test_means_are_over_the_updates_that_counted() -> None:
 
 MEASURED = {
     "loss": 0.12345,
-    "pred": 0.051234,
+    "pred": 0.00035734,
     "copy": 1.0,
-    "rollout": 0.06345,
-    "sigreg": 0.3123,
+    "rollout": 0.00027245,
+    "sigreg": 3.2123,
     "grad_norm": 2.0,
     "count": 1.0,
 }
@@ -31,7 +31,7 @@ RATES = {"train/samples_per_s": 520.3, "train/data_wait_share": 0.031, "train/fl
 def test_the_terms_that_count_and_the_rates_fit_a_terminal() -> None:
     words = words_of(MEASURED, {"pred", "rollout", "sigreg", "inverse"}, RATES)
     text = format_fields(words)
-    assert text == "loss 0.123  pred 0.0512  rollout 0.0635  sigreg 0.312  samples/s 520  waits 3 %" and len(text) < 80
+    assert text == "loss 0.123  pred 0.00036  rollout 0.00027  sigreg 3.2  samples/s 520  waits 3%" and len(text) < 80
 
 
 def test_whatever_an_objective_of_no_weights_tells_is_shown() -> None:
@@ -41,7 +41,7 @@ def test_whatever_an_objective_of_no_weights_tells_is_shown() -> None:
 @pytest.mark.parametrize("weighted", [None, {"pred"}])
 def test_a_skipped_update_has_a_loss_that_is_no_number(weighted: set[str] | None) -> None:
     slow = {"train/samples_per_s": 0.5123, "train/data_wait_share": 1.0}
-    assert words_of({"skipped": 1.0}, weighted, slow) == {"loss": "nan", "samples/s": "0.51", "waits": "100 %"}
+    assert words_of({"skipped": 1.0}, weighted, slow) == {"loss": "nan", "samples/s": "0.51", "waits": "100%"}
 
 
 def test_the_time_left_goes_by_what_this_call_has_done() -> None:

@@ -399,10 +399,9 @@ def test_progress_is_told(tmp_path):
     assert [(done, total) for done, total, _ in told] == [(step, 20) for step in range(1, 21)]
     for (*_, fields), row in zip(told, read_metrics(tmp_path), strict=True):
         assert list(fields) == ["loss", "pred", "spread", "samples/s", "waits"]
-        assert [fields[name] for name in ("loss", "pred", "spread")] == [
-            f"{row[f'train/{name}']:.3g}" for name in ("loss", "pred", "spread")
-        ]
-        assert fields["waits"] == f"{100 * row['train/data_wait_share']:.0f} %"
+        assert fields["loss"] == f"{row['train/loss']:.3g}"
+        assert [fields[name] for name in ("pred", "spread")] == [f"{row[f'train/{name}']:.2g}" for name in ("pred", "spread")]
+        assert fields["waits"] == f"{100 * row['train/data_wait_share']:.0f}%"
 
 
 def test_terms_without_a_weight_are_not_shown_and_rates_when_there_are_some(tmp_path):
