@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from worldmodel.checks import require_at_least
 from worldmodel.encoder import EncoderConfig, build_encoder
 from worldmodel.errors import ConfigError
+from worldmodel.given import require_actions, require_observation
 from worldmodel.nn.embodied import Body, embody
 from worldmodel.nn.memory import ContextOf, Memory, reaches, take_rows
 from worldmodel.normalisation import MeanStd
@@ -95,11 +96,13 @@ class JEPA(nn.Module):
             self.embodiment = number
 
     def encode(self, obs: Observation) -> Latent:
-        """Latents of observed frames, (B, T, K, D)."""
+        """Latents of observed frames, (B, T, K, D). MismatchError for frames that are not as they were recorded."""
+        require_observation(obs, self.config.sensors, self.spec, self.encoder.optional)
         return self.encoder(obs)
 
     def predict(self, z: Latent, actions: Tensor) -> Latent:
         """Latent after each frame given the real ones up to it: (B, T, K, D), (B, T, A) -> (B, T, K, D)."""
+        require_actions(z, actions, "(B, T, A)", (*z.shape[:2], self.spec.action.dim))
         if self.predictor.context_length == 1:  # frames do not see each other: fold them into the batch
             return self.predictor(z.flatten(0, 1).unsqueeze(1), actions.flatten(0, 1).unsqueeze(1)).view(z.shape)
         return self.predictor(z, actions)
@@ -115,6 +118,7 @@ class JEPA(nn.Module):
         All N candidates start from the same context, which is computed once for all of them. `past_actions` (B, T - 1, A)
         are those between the context's frames: needed when the model sees more than one of them.
         """
+        require_actions(context, actions, "(B, N, H, A)", (len(context), -1, -1, self.spec.action.dim))
         num_batch, num_candidates, horizon, _ = actions.shape
         num_seen = min(self.config.context_length, context.shape[1])
         if num_seen > 1 and past_actions is None:

@@ -10,7 +10,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class MeanStd:
-    """Of each element of a vector, over all recorded frames."""
+    """Of each element of a vector, over the frames of the episodes that are trained on."""
 
     mean: tuple[float, ...]
     """In the vector's units."""

@@ -189,6 +189,8 @@ class Window:
     """Which sensors and actions these are, where several datasets are mixed; a batch is of one."""
     dataset: Tensor | None = None
     """(B,) int64: which of the mixed datasets each is from, in the order in which they were named; None for a single one."""
+    frame_skip: int = 1
+    """Recorded frames from one frame to the next."""
 
 
 class WorldModel(Protocol):

@@ -93,6 +93,31 @@ def test_labelled_frames_are_counted_once_and_never_exceeded() -> None:
     assert num_frames == len(everything.z) <= 6 * (4 + 2)
 
 
+class SkippingWindows:
+    """Windows of one film, every second frame of it: the position of each object tells the number of its frame."""
+
+    num_windows = 20
+
+    def __init__(self) -> None:
+        self.film = ToyWindows(1, num_frames=self.num_windows + 4)
+
+    def batch(self, indices: np.ndarray) -> Window:
+        first = torch.from_numpy(indices)
+        frames = first[:, None] + torch.tensor([0, 2, 4])
+        position = frames[..., None, None].expand(-1, -1, SLOTS, 2).float()
+        labels = {"status": self.film.status[0][frames], "position": position}
+        pixels, actions = {"pixels": self.film.pixels[0][frames]}, self.film.actions[0][frames[:, :2]]
+        return Window(pixels, actions, labels, torch.zeros_like(first), first, frame_skip=2)
+
+
+def test_labelled_frames_are_counted_once_where_frames_are_skipped() -> None:
+    for seed in range(3):
+        generator = torch.Generator().manual_seed(seed)
+        data, num_frames, _ = labelled_latents(tiny(sensors=("pixels",)), SkippingWindows(), 1000, 0, generator)
+        numbers = data.position[:, 0, 0].tolist()
+        assert len(set(numbers)) == len(numbers) == num_frames
+
+
 def test_frames_of_two_datasets_are_not_taken_for_each_other() -> None:
     """Both count their episodes from 0 on."""
     model, both = tiny(sensors=("pixels",)), JoinedWindows([ToyWindows(10), ToyWindows(10, seed=1)])

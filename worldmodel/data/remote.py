@@ -21,6 +21,8 @@ from worldmodel.data.format.locks import lock
 from worldmodel.errors import DataError, MissingExtraError
 
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+):/+")
+_PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "hf": "huggingface_hub"}
+"""Scheme of a URL -> the package of the extra `remote` that fsspec reads it by."""
 _NOTES = ".fetched"
 """Folder of one small JSON file for each file that has been fetched: what it was when it was."""
 _LOCK = ".lock"
@@ -93,7 +95,9 @@ class RemoteFolder:
         try:
             fs, base = fsspec.core.url_to_fs(url)
         except ImportError as error:
-            raise MissingExtraError(f"cannot open {self.url}: {one_line(error)}") from error
+            package = _PACKAGES.get(self.url.partition(":")[0])
+            remedy = f"{package} is not installed: pip install 'worldmodel[remote]'" if package else one_line(error)
+            raise MissingExtraError(f"cannot open {self.url}: {remedy}") from error
         except (ValueError, OSError) as error:
             raise DataError(f"cannot open {self.url}: {one_line(error)}") from error
         return fs, str(base).rstrip("/")

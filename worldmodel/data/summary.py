@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,21 +40,29 @@ def summary(dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def stats_of(dataset: Dataset) -> dict[str, Stats]:
+def stats_of(dataset: Dataset, columns: Collection[str] | None = None) -> dict[str, Stats]:
     """Column -> statistics of the episodes that are selected: from meta/stats.json, or from the rows where only some are.
+
+    All columns of which there are any unless told which; no frame is read.
 
     Raises:
         DataError: they are damaged.
     """
     chosen = None if dataset is dataset.whole else dataset.indices
+    wanted = dataset.features if columns is None else {name: dataset.features[name] for name in columns}
     if not dataset.layout.ours:
-        names = {stored: column for column, (stored, _) in dataset.layout.stored.items() if column not in BOOKKEEPING}
+        stored = {name: dataset.layout.stored[name][0] for name in wanted if name in dataset.layout.stored}
+        names = {place: column for column, place in stored.items() if column not in BOOKKEEPING}
         found = foreign_stats(dataset.root, dataset.info, list(names), chosen)
-        return {names[stored]: stats for stored, stats in found.items()}
+        return {names[place]: stats for place, stats in found.items()}
     if chosen is not None:
-        return merged_stats(dataset.root, dataset.whole.num_episodes, dataset.features, chosen)
+        return merged_stats(dataset.root, dataset.whole.num_episodes, wanted, chosen)
     values = read_json(dataset.root / STATS)
     try:
-        return {name: {key: np.array(value) for key, value in stats.items()} for name, stats in values.items()}
+        return {
+            name: {key: np.array(value) for key, value in stats.items()}
+            for name, stats in values.items()
+            if columns is None or name in columns
+        }
     except (AttributeError, ValueError, TypeError) as error:
         raise DataError(f"{dataset.root / STATS} is damaged: {one_line(error)}") from error

@@ -88,7 +88,7 @@ def labelled_latents(
         dataset = torch.zeros(num_rows, dtype=torch.int64) if window.dataset is None else window.dataset
         for row in range(num_rows):
             of = window.embodiment, int(dataset[row]), int(window.episode_index[row])
-            key = (*of, int(window.frame_index[row] + at[row]))
+            key = (*of, int(window.frame_index[row] + at[row] * window.frame_skip))
             if key not in seen and len(seen) < num_frames:
                 seen.add(key)
                 fresh.append(row)

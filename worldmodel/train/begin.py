@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Literal
 
 import torch
@@ -70,17 +70,23 @@ def begin_from(model: JEPA, checkpoint: Checkpoint, which: Literal["online", "ta
     logger.info("beginning with the %s of %s (%d of %d tensors)", kept, run_dir, len(taken), len(own))
 
 
-def scaled_as(parent: Manifest, normalisation: Mapping[str, MeanStd]) -> dict[str, MeanStd]:
-    """The normalisation with the other run's in place of those that it has: its weights were trained on vectors scaled so."""
+def scaled_as(parent: Manifest, normalisation: Mapping[str, MeanStd], embodiment: int = 0) -> dict[str, MeanStd]:
+    """The normalisation with the other run's in place of those that it has: its weights were trained on vectors scaled so.
+
+    That of the same embodiment, where the other run is of several.
+    """
+    known = parent.normalisation
+    if 0 < embodiment <= len(parent.embodiments):
+        known = parent.embodiments[embodiment - 1].normalisation
     return {
-        key: theirs if (theirs := parent.normalisation.get(key)) and len(theirs.mean) == len(own.mean) else own
+        key: theirs if (theirs := known.get(key)) and len(theirs.mean) == len(own.mean) else own
         for key, own in normalisation.items()
     }
 
 
-def seen_before(parent: Manifest, env_id: str) -> set[int]:
-    """Seeds of this environment that the other run has seen: no evaluation uses those either."""
-    if parent.spec.env_id != env_id:
+def seen_before(parent: Manifest, env_ids: Collection[str]) -> set[int]:
+    """Seeds of these environments that the other run has seen, as any of its robots: no evaluation uses those either."""
+    if not {parent.spec.env_id, *(body.spec.env_id for body in parent.embodiments)} & set(env_ids):
         return set()
     return {seed for first, last in parent.data.train_seeds for seed in range(first, last + 1)}
 

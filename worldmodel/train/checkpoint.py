@@ -25,6 +25,8 @@ MANIFEST = "manifest.json"
 MODEL = "model.safetensors"
 HEADS = "heads.safetensors"
 TARGET = "target.safetensors"
+REMEDY = "copy the whole folder again from where it was made, or train again"
+"""For weights that are not those that were saved."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,8 @@ def read_manifest(run_dir: Path) -> Manifest:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise CheckpointError(f"{run_dir} is no checkpoint: it has no {MANIFEST}; finish its training first") from None
+        what = "it is a dataset" if (run_dir / "meta").is_dir() else f"it has no {MANIFEST}; finish its training first"
+        raise CheckpointError(f"{run_dir} is no checkpoint: {what}") from None
     except UnicodeDecodeError:
         raise CheckpointError(f"{path} is damaged: it is no text") from None
     return Manifest.from_json(text, str(path))
@@ -124,9 +127,9 @@ def _read_weights(path: Path, checksum: str) -> dict[str, Tensor]:
     try:
         content = path.read_bytes()
     except FileNotFoundError:
-        raise CheckpointError(f"{path} is missing, though the manifest names it") from None
+        raise CheckpointError(f"{path} is missing, though the manifest names it; {REMEDY}") from None
     if sha256(content) != checksum:
-        raise CheckpointError(f"{path} is damaged: its checksum is not the manifest's")
+        raise CheckpointError(f"{path} is damaged: its checksum is not the manifest's; {REMEDY}")
     try:
         return safetensors.torch.load(content)
     except SafetensorError as error:

@@ -13,16 +13,19 @@ from pydantic import TypeAdapter, ValidationError
 from worldmodel.errors import CheckpointError
 from worldmodel.framing import Framing
 from worldmodel.normalisation import MeanStd
+from worldmodel.train.files import sha256
 from worldmodel.train.provenance import code_commit, package_versions
 from worldmodel.types import WorldSpec
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """Raised whenever a key of the manifest comes, goes or changes its meaning."""
 
 SINCE_2: dict[str, Any] = {"frame_skip": 1, "action_block": 1, "image_size": None, "normalisation": {}}
 """What the keys that came with version 2 were, unsaid, in version 1."""
 SINCE_3: dict[str, Any] = {"embodiments": []}
 """What came with version 3."""
+DIGEST = "digest"
+"""Hash of all the other keys, which came with version 4: what was changed by hand is no longer what was trained."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,8 @@ class Manifest:
     image_size: int | None
     """Height and width of pictures as the model sees them [px]; None for those that the world shows."""
     normalisation: dict[str, MeanStd]
-    """Sensor or "action" -> mean and standard deviation over the recording; what the model scales its vectors by."""
+    """Sensor or "action" -> mean and standard deviation over the training episodes (over all of them in runs from before that
+    rule); what the model scales its vectors by."""
     embodiments: tuple[Embodiment, ...]
     """Further embodiments that the model has projections of its own for, numbered from 1; `spec` is number 0."""
     data: DataSummary
@@ -94,20 +98,32 @@ class Manifest:
         return Framing(self.frame_skip, self.image_size)
 
     def to_json(self) -> str:
-        """As strict JSON text."""
-        return json.dumps(dataclasses.asdict(self), indent=2, allow_nan=False) + "\n"
+        """As strict JSON text, sealed by its digest."""
+        values = dataclasses.asdict(self)
+        return json.dumps(values | {DIGEST: digest_of(values)}, indent=2, allow_nan=False) + "\n"
 
     @classmethod
     def from_json(cls, text: str, source: str) -> Manifest:
-        """The inverse of `to_json`. CheckpointError, naming `source`, for a missing, unknown or mistyped key."""
+        """The inverse of `to_json`.
+
+        CheckpointError, naming `source`, for a missing, unknown or mistyped key, and for values that it was not written with.
+        """
         try:
             values = json.loads(text)
         except json.JSONDecodeError as error:
             raise CheckpointError(f"{source} is damaged: it is no JSON ({error})") from None
         version = values.get("schema_version") if isinstance(values, dict) else None
-        if version in (1, 2):
-            values = SINCE_3 | (SINCE_2 if version == 1 else {}) | values | {"schema_version": SCHEMA_VERSION}
-        elif version != SCHEMA_VERSION:
+        if version in (1, 2, 3):
+            since = (SINCE_3 if version < 3 else {}) | (SINCE_2 if version < 2 else {})
+            values = since | values | {"schema_version": SCHEMA_VERSION}
+        elif version == SCHEMA_VERSION:
+            sealed = values.pop(DIGEST, None)
+            if sealed != digest_of(values):
+                raise CheckpointError(
+                    f"{source} was changed since it was written: its content has not the digest that it states; restore it, or "
+                    "train again: what a model was trained with cannot be edited"
+                )
+        else:
             known = f"this code reads versions 1 to {SCHEMA_VERSION}"
             raise CheckpointError(f"{source} has schema version {version!r}, {known}: use the code that wrote it")
         try:
@@ -116,7 +132,7 @@ class Manifest:
             first = error.errors()[0]
             raise CheckpointError(f"{source}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
         # A key that the classes do not know is lost on the way back: comparing finds it at any depth.
-        unknown = _first_unknown(values, json.loads(manifest.to_json()))
+        unknown = _first_unknown(values, json.loads(json.dumps(dataclasses.asdict(manifest))))
         if unknown:
             raise CheckpointError(f"{source}: unknown key {unknown!r}; it was written by other code than this")
         if manifest.frame_skip < 1 or manifest.action_block != manifest.frame_skip:
@@ -125,6 +141,11 @@ class Manifest:
                 "number, 1 or more: a block is the actions between two frames"
             )
         return manifest
+
+
+def digest_of(values: Mapping[str, Any]) -> str:
+    """SHA-256 of plain values, whatever the order of their keys and the white space between them."""
+    return sha256(json.dumps(values, sort_keys=True).encode())
 
 
 def new_manifest(

@@ -12,6 +12,7 @@ import shutil
 import uuid
 import warnings
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -21,7 +22,7 @@ from worldmodel.atomic import sync
 from worldmodel.errors import CheckpointError
 from worldmodel.train.files import dump_json, sha256, write_atomic
 from worldmodel.train.ranks import Ranks
-from worldmodel.train.state import STATE, TrainingState, header, load_state, save_state
+from worldmodel.train.state import STATE, TrainingState, header, load_state, read_header, save_state
 
 SHARDED = Path("training") / "sharded.json"
 """Names the folder beside it that holds the tensors."""
@@ -68,6 +69,18 @@ def find_state(run_dir: Path) -> TrainingState | None:
     return whole if whole.step >= sharded.step else sharded  # a kill came before the older one was removed
 
 
+def identity_of(run_dir: Path) -> dict[str, Any] | None:
+    """The identity of the state that `find_state` would find, without its tensors; None when there is none.
+
+    Raises CheckpointError when it is damaged.
+    """
+    found = [each for each in (read_header(run_dir), _read_facts(run_dir / SHARDED)) if each is not None]
+    try:
+        return max(found, key=lambda each: each["step"])["identity"] if found else None
+    except (KeyError, TypeError) as error:
+        raise CheckpointError(f"the state in {run_dir} is damaged ({error}); delete it to train anew") from None
+
+
 def has_state(run_dir: Path) -> bool:
     """Whether there is one."""
     return (run_dir / STATE).exists() or (run_dir / SHARDED).exists()
@@ -90,6 +103,16 @@ def _load_sharded(run_dir: Path) -> TrainingState | None:
         raise CheckpointError(f"{error.filename} is missing, though {path} names it; {anew}") from None
     except (KeyError, TypeError, SafetensorError, json.JSONDecodeError) as error:
         raise CheckpointError(f"{path} is damaged ({error}); {anew}") from None
+
+
+def _read_facts(path: Path) -> dict[str, Any] | None:
+    """What sharded.json says; None when there is none."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise CheckpointError(f"{path} is damaged ({error}); delete {path.parent} to train anew") from None
 
 
 def _read(folder: Path) -> dict[str, Tensor]:

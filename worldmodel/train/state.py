@@ -25,6 +25,8 @@ from worldmodel.train.parallel import placed
 
 STATE = Path("training") / "state.safetensors"
 """Where it lies in the run folder."""
+MAX_HEADER = 100_000_000
+"""Longest header of a safetensors file [bytes]; a damaged one may claim any length."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,19 @@ def save_state(run_dir: Path, state: TrainingState) -> None:
     text = dump_json(header(state), indent=None)
     content = safetensors.torch.save(state.tensors, metadata={"state": text, "sha256": _checksum(text, state.tensors)})
     write_atomic(run_dir / STATE, content)
+
+
+def read_header(run_dir: Path) -> dict[str, Any] | None:
+    """What `header` said of the state of `run_dir`, its tensors unread; None without one. CheckpointError when damaged."""
+    path = run_dir / STATE
+    try:
+        with path.open("rb") as file:
+            size = int.from_bytes(file.read(8), "little")
+            return json.loads(json.loads(file.read(min(size, MAX_HEADER)))["__metadata__"]["state"])
+    except FileNotFoundError:
+        return None
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path} is damaged ({error}); delete it to train anew") from None
 
 
 def load_state(run_dir: Path) -> TrainingState | None:

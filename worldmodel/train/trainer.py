@@ -10,23 +10,21 @@ all three saved with the weights. On the CPU a resumed run ends on the same bits
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from worldmodel.data.loading.batches import Batches, BatchSource, WindowSource
 from worldmodel.data.loading.sampler import ShuffledSampler
 from worldmodel.errors import DataError, MismatchError
 from worldmodel.progress import NoProgress, Progress
-from worldmodel.train.checkpoint import cpu_copy
 from worldmodel.train.clock import Clock
 from worldmodel.train.compilation import compiled
 from worldmodel.train.config import NOT_SHAPING, TrainConfig
@@ -34,25 +32,17 @@ from worldmodel.train.device import resolve_device
 from worldmodel.train.interrupt import Interrupts
 from worldmodel.train.keeper import Keeper
 from worldmodel.train.logging import Logger, Loggers
-from worldmodel.train.nonfinite import stop_on
-from worldmodel.train.optimizer import build_adamw, set_learning_rate
-from worldmodel.train.parallel import Learner, Replica, whole
-from worldmodel.train.prefetch import Prefetcher, move
+from worldmodel.train.optimizer import build_adamw
+from worldmodel.train.parallel import Learner, Replica
+from worldmodel.train.prefetch import Prefetcher
 from worldmodel.train.ranks import Ranks
 from worldmodel.train.rows import Pace, means, words_of
-from worldmodel.train.schedule import SCHEDULES
 from worldmodel.train.speed import Speed, flops_of, peak_flops
 from worldmodel.train.state import STATE
+from worldmodel.train.threads import threads
+from worldmodel.train.update import Objective, Update
 from worldmodel.train.validate import Diagnose, Validation
 from worldmodel.types import Window
-
-
-class Objective(Protocol):
-    """What is made small. When it is a module, its own parameters are trained with the model's."""
-
-    def __call__(self, model: Any, window: Window, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
-        """Scalar loss, and its terms for the log."""
-        ...
 
 
 class Trainer:
@@ -93,12 +83,9 @@ class Trainer:
         self.model, self.objective, self.validated = model, objective, validated
         self.replica = Replica(Learner(model, objective), config.parallel, self.device)
         self.learner = self.replica.learner
-        # what follows the weights, such as an EMA target: after_update(model, step, num_steps)
-        self.after_update: Callable[[nn.Module, float, int], None] | None
-        self.after_update = getattr(self.learner.objective, "after_update", None)
         # names of the terms that are learned from; None for all
         self.weighted: Collection[str] | None = getattr(objective, "weighted", None)
-        self.optimizer = build_adamw(self.learner.parameters(), config.learning_rate, config.weight_decay, config.betas)
+        optimizer = build_adamw(self.learner.parameters(), config.learning_rate, config.weight_decay, config.betas)
         if isinstance(windows_train, BatchSource):
             self.batches: BatchSource = windows_train
         else:
@@ -114,8 +101,9 @@ class Trainer:
         shaping = {name: value for name, value in asdict(config).items() if name not in NOT_SHAPING}
         same = {"train": shaping, "num_windows": windows_train.num_windows, **(identity or {})}
         # Drawn on the CPU whatever the device: the same numbers everywhere.
-        self.generator = torch.Generator().manual_seed(config.seed)
-        self.keeper = Keeper(run_dir, self.learner, self.optimizer, self.generator, self.device, config.seed, same)
+        generator = torch.Generator().manual_seed(config.seed)
+        self.keeper = Keeper(run_dir, self.learner, optimizer, generator, self.device, config.seed, same)
+        self.update = Update(self.replica, optimizer, self.keeper, config, self.device)
 
     def fit(self, *, resume: bool = False, progress: Progress | None = None) -> int:
         """Train to the end, from the state in the run folder when `resume` and there is one; how many updates that are.
@@ -127,7 +115,7 @@ class Trainer:
         config, ranks = self.config, self.ranks
         progress = progress if progress is not None and ranks.first else NoProgress()
         with ExitStack() as stack:
-            stack.enter_context(_num_threads(config.num_threads))
+            stack.enter_context(threads(config.num_threads))
             stack.enter_context(torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []))
 
             # Where to begin: seeds, or everything as it was.
@@ -163,9 +151,7 @@ class Trainer:
 
                 # One update.
                 position = clock.position(step)
-                lr = SCHEDULES[config.schedule](position, config.num_steps, config.learning_rate, config.warmup_fraction)
-                set_learning_rate(self.optimizer, lr)
-                measured = self._update(window, step + 1, position + 1)
+                measured = self.update(window, step + 1, position)
                 step += 1
                 clock.stop()
                 speed.stop()
@@ -178,7 +164,7 @@ class Trainer:
                 if step % config.log_every == 0 or last:
                     rates = speed.row()
                     left = pace.seconds_left(clock.position(step), config.num_steps)
-                    row |= means(sums) | {"train/lr": lr} | rates
+                    row |= means(sums) | {"train/lr": self.update.learning_rate(position)} | rates
                     row |= {"train/cpu_seconds": clock.spent, "train/seconds_left": left}
                     sums.clear()
                 if self.validation is not None and (step % config.val_every == 0 or last):
@@ -209,38 +195,6 @@ class Trainer:
             module.eval()
         return step
 
-    def _update(self, window: Window, number: int, position: float) -> dict[str, float]:
-        """Learn from one batch: loss, its terms and the gradient's norm, or {"skipped": 1} when one is no number.
-
-        It is update `number`; what follows the weights goes by `position`, of num_steps.
-        """
-        config = self.config
-        buffers = [b.clone() for b in self.learner.buffers()] if config.on_nonfinite == "skip" else []
-        began = self.keeper.generators()
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=config.bf16):
-            loss, terms = self.replica.learn(_loss, move(window, self.device), self.generator)
-        self.optimizer.zero_grad()
-        loss.backward()
-        most = math.inf if config.clip_norm is None else config.clip_norm
-        norm = whole(nn.utils.clip_grad_norm_(self.learner.parameters(), most))
-        tensors = {"loss": loss, **terms, "grad_norm": norm}
-        # One transfer for all of them: each one waits for the device. Over several processes, all see the same numbers.
-        values = self.ranks.mean(torch.stack([value.detach().float() for value in tensors.values()])).tolist()
-        measured = dict(zip(tensors, values, strict=True))
-        if math.isfinite(measured["loss"]) and math.isfinite(measured["grad_norm"]):
-            self.optimizer.step()
-            if self.after_update is not None:
-                self.after_update(self.learner.model, position, config.num_steps)
-            return measured | {"count": 1.0}
-        if config.on_nonfinite == "stop":
-            state = {name: cpu_copy(whole(value)) for name, value in self.learner.state_dict().items()}
-            state |= {f"generator.{name}": value for name, value in began.items()}
-            raise stop_on(self.ranks.gather(window), number, measured, self.run_dir, self.ranks.first, state)
-        # The forward pass has already put the batch into running statistics.
-        for buffer, before in zip(self.learner.buffers(), buffers, strict=True):
-            buffer.copy_(before)
-        return {"skipped": 1.0}
-
     def _validate(self, validation: Validation) -> dict[str, float]:
         """Validation metrics of the model as it is; training goes on untouched."""
         self.learner.eval()
@@ -270,24 +224,3 @@ class Trainer:
                 f"{world_size} processes got {num} windows each, train.batch_size is {self.config.batch_size} for all of them; "
                 "give each its own part of a batch: Recordings.batches(rank=, world_size=)"
             )
-
-
-def _loss(
-    model: nn.Module, objective: Objective, window: Window, generator: torch.Generator
-) -> tuple[Tensor, dict[str, Tensor]]:
-    """What a learner is asked for."""
-    return objective(model, window, generator)
-
-
-class _num_threads:
-    """Within the `with`, torch uses this many threads an operation."""
-
-    def __init__(self, count: int | None) -> None:
-        self._count, self._before = count, torch.get_num_threads()
-
-    def __enter__(self) -> None:
-        if self._count is not None:
-            torch.set_num_threads(self._count)
-
-    def __exit__(self, *_: object) -> None:
-        torch.set_num_threads(self._before)

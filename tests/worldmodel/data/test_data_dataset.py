@@ -202,3 +202,11 @@ def test_an_unfinished_recording_says_so(tmp_path: Path):
     record_into(tmp_path, range(3))
     with pytest.raises(DataError, match="is not finished: 3 episodes so far"):
         Dataset.open(tmp_path)
+
+
+def test_what_is_no_dataset_is_told_from_a_run(tmp_path: Path):
+    with pytest.raises(DataError, match=r"is no dataset: meta/info.json is missing; make one with 'worldmodel record'"):
+        Dataset.open(tmp_path)
+    (tmp_path / "manifest.json").touch()
+    with pytest.raises(DataError, match=r"is no dataset: it is a run$"):
+        Dataset.open(tmp_path)

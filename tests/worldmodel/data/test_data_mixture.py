@@ -61,12 +61,13 @@ def test_cached_and_streamed_datasets_join(tmp_path: Path):
     for name, episodes in (("a", range(6)), ("b", range(4))):
         finalize(record_into(tmp_path / name, episodes))
         parts.append(Dataset.open(tmp_path / name))
-    cached = Windows(FrameCache.build(parts[0], KEYS), 3, split="all")
-    from_shards = StreamedWindows(parts[1], KEYS, 3, split="all")
+    cached = Windows(FrameCache.build(parts[0], KEYS), 2, split="all", frame_skip=2)
+    from_shards = StreamedWindows(parts[1], KEYS, 2, split="all", frame_skip=2)
     joined = JoinedWindows([cached, from_shards])
     indices = np.array([0, cached.num_windows, 1, cached.num_windows + 2])
     joined.prepare(indices)
     batch = joined.batch(indices)
+    assert batch.frame_skip == joined.batch(indices[:1]).frame_skip == 2
     for row, (source, i) in enumerate([(cached, 0), (from_shards, 0), (cached, 1), (from_shards, 2)]):
         single = source.batch(np.array([i]))
         assert torch.equal(batch.observations["pixels"][row], single.observations["pixels"][0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -130,6 +131,25 @@ def test_urls_that_cannot_be_opened(tmp_path: Path):
     with pytest.raises((MissingExtraError, DataError)) as caught:
         Dataset.open("gs://user:secret@bucket/data", local=tmp_path)
     assert "secret" not in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["s3://bucket/data", "gs://bucket/data", "gcs://bucket/data", "hf://datasets/a/b"])
+def test_a_package_that_is_missing_is_told_with_its_extra(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    extra = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"]["optional-dependencies"][
+        "remote"
+    ]
+
+    def without(url: str) -> None:
+        raise ImportError("no such module")
+
+    monkeypatch.setattr(fsspec.core, "url_to_fs", without)
+    with pytest.raises(
+        MissingExtraError, match=rf"^cannot open {url}: (\w+) is not installed: .*'worldmodel\[remote\]'$"
+    ) as caught:
+        Dataset.open(url, local=tmp_path)
+    assert any(str(caught.value).split()[3] in requirement for requirement in extra)
+    with pytest.raises(MissingExtraError, match=r"^cannot open sftp://host/data: no such module$"):
+        Dataset.open("sftp://host/data", local=tmp_path)
 
 
 @pytest.mark.parametrize("pattern", ["../{chunk_index}/{file_index}", "/etc/passwd"])

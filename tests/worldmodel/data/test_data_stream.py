@@ -73,6 +73,7 @@ def test_windows_are_those_of_the_cache_under_the_same_numbers(many: Dataset, op
     assert cached.num_windows == from_shards.num_windows
     every = np.random.default_rng(0).permutation(cached.num_windows)
     assert_same(from_shards.batch(every), cached.batch(every))
+    assert from_shards.batch(every).frame_skip == cached.batch(every).frame_skip == options.get("frame_skip", 1)
 
 
 def test_small_pictures_are_those_of_the_small_cache(many: Dataset):

@@ -61,7 +61,7 @@ def test_skipped_frames_with_all_actions_between_them(cache: FrameCache, num_fra
     span = (num_frames - 1) * skip
     expected = [(k, t) for k in range(10) for t in range(0, make_episode(k).num_actions + 1 - span, stride)]
     assert list(zip(batch.episode_index.tolist(), batch.frame_index.tolist(), strict=True)) == expected
-    assert batch.actions.shape == (len(expected), num_frames - 1, 2 * skip)
+    assert batch.actions.shape == (len(expected), num_frames - 1, 2 * skip) and batch.frame_skip == skip
     for i, (k, t) in enumerate(expected):
         episode, frames = make_episode(k), t + skip * np.arange(num_frames)
         for key in KEYS:

@@ -143,5 +143,16 @@ def test_vectors_are_scaled_as_the_weights_expect() -> None:
     assert found == own | {"proprio": parent.normalisation["proprio"]}  # a force of two numbers is another one
 
 
+def test_each_embodiment_is_scaled_as_its_own_weights_expect() -> None:
+    first, second, own = ({"proprio": MeanStd((x, x), (x, x))} for x in (1.0, 2.0, 3.0))
+    one = manifest(normalisation=first)
+    several = manifest(normalisation=first, embodiments=(Embodiment(spec(), second),))
+    assert [scaled_as(one, own, number) for number in (0, 1)] == [first, first]  # all begin with what the one robot has
+    assert [scaled_as(several, own, number) for number in (0, 1)] == [first, second]
+
+
 def test_seeds_that_the_parent_has_seen_are_no_evaluation() -> None:
-    assert seen_before(manifest(), "toy/Sweep-v0") == {2, 3, 4, 9} and seen_before(manifest(), "other") == set()
+    assert seen_before(manifest(), ["toy/Sweep-v0"]) == {2, 3, 4, 9} and seen_before(manifest(), ["other"]) == set()
+    assert seen_before(manifest(), ["other", "toy/Sweep-v0"]) == {2, 3, 4, 9}
+    two = manifest(embodiments=(Embodiment(dataclasses.replace(spec(), env_id="other"), {}),))
+    assert seen_before(two, ["other"]) == {2, 3, 4, 9} and seen_before(two, ["third"]) == set()

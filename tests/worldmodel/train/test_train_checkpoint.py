@@ -51,7 +51,9 @@ def one_line(run_dir) -> str:
 
 def test_a_missing_folder_and_a_folder_that_is_no_checkpoint(tmp_path):
     assert "no such folder" in one_line(tmp_path / "nothing")
-    assert "is no checkpoint" in one_line(tmp_path)
+    assert "is no checkpoint: it has no manifest.json; finish its training first" in one_line(tmp_path)
+    (tmp_path / "meta").mkdir()
+    assert "is no checkpoint: it is a dataset" in one_line(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "heads.safetensors"])
@@ -63,7 +65,7 @@ def test_damaged_and_missing_weights(run_dir, name):
     (run_dir / name).write_bytes(content[:20])
     assert f"{name} is damaged" in one_line(run_dir)
     (run_dir / name).unlink()
-    assert f"{name} is missing" in one_line(run_dir)
+    assert f"{name} is missing" in one_line(run_dir) and one_line(run_dir).endswith("or train again")
 
 
 def test_weights_of_another_model_are_refused(run_dir):

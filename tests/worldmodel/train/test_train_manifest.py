@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
 from train_fakes import a_manifest
 
 from worldmodel.errors import CheckpointError
-from worldmodel.train.manifest import Manifest, seed_ranges
+from worldmodel.train.manifest import Manifest, digest_of, seed_ranges
 from worldmodel.train.provenance import code_commit, package_versions
 
 
@@ -17,8 +18,9 @@ def test_json_and_back_is_equal():
     assert Manifest.from_json(manifest.to_json(), "here") == manifest
 
 
-def spoil(path: list, value):
+def spoil(path: list, value, sealed: bool = True):
     values = json.loads(a_manifest().to_json())
+    stated = values.pop("digest")
     place = values
     for key in path[:-1]:
         place = place[key]
@@ -26,7 +28,7 @@ def spoil(path: list, value):
         del place[path[-1]]
     else:
         place[path[-1]] = value
-    return json.dumps(values)
+    return json.dumps(values | {"digest": digest_of(values) if sealed else stated})
 
 
 @pytest.mark.parametrize(
@@ -39,7 +41,7 @@ def spoil(path: list, value):
         (["step"], None, "step: Field required"),
         (["spec", "action", "low"], None, "spec.action.low: Field required"),
         (["step"], "seven", "step: Input should be a valid integer"),
-        (["schema_version"], 99, "schema version 99, this code reads versions 1 to 3"),
+        (["schema_version"], 99, "schema version 99, this code reads versions 1 to 4"),
         (["schema_version"], None, "schema version None"),
     ],
 )
@@ -49,6 +51,28 @@ def test_a_wrong_manifest_is_refused_in_one_line(path, value, message):
     assert message in str(caught.value)
     assert "here/manifest.json" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", [field.name for field in dataclasses.fields(Manifest) if field.name != "schema_version"])
+def test_whatever_was_changed_by_hand_is_noticed(key):
+    with pytest.raises(CheckpointError, match="here was changed since it was written") as caught:
+        Manifest.from_json(spoil([key], 8, sealed=False), "here")
+    assert "\n" not in str(caught.value)
+
+
+def test_one_number_of_the_contract_is_enough_and_white_space_is_not():
+    with pytest.raises(CheckpointError, match="was changed since it was written"):
+        Manifest.from_json(spoil(["spec", "action", "low"], [-1.0, -0.999], sealed=False), "here")
+    text = a_manifest().to_json()
+    assert Manifest.from_json(json.dumps(json.loads(text), sort_keys=True), "here") == a_manifest()
+
+
+def test_a_manifest_without_its_digest_is_refused_unless_it_is_from_before_there_were_any():
+    values = json.loads(a_manifest().to_json())
+    del values["digest"]
+    with pytest.raises(CheckpointError, match="was changed since it was written"):
+        Manifest.from_json(json.dumps(values), "here")
+    assert Manifest.from_json(json.dumps(values | {"schema_version": 3}), "here") == a_manifest()
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "3"])

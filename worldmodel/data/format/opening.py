@@ -61,4 +61,5 @@ def _require_dataset(root: Path) -> None:
         require_counted(root)
         if shard_rows(root):
             raise DataError(f"{root} is not finished: {len(recorded_episodes(root))} episodes so far; record again to go on")
-        raise DataError(f"{root} is no dataset: {INFO} is missing; make one with 'worldmodel record'")
+        what = "it is a run" if (root / "manifest.json").exists() else f"{INFO} is missing; make one with 'worldmodel record'"
+        raise DataError(f"{root} is no dataset: {what}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -101,6 +102,11 @@ class Batches:
             self._chosen.append((indices, self.sampler.state_dict()))
         indices, self._state = self._chosen.popleft()
         return self.windows.batch(indices)
+
+    def __iter__(self) -> Iterator[Window]:
+        """The batches from here on, endlessly."""
+        while True:
+            yield self.next()
 
     def state_dict(self) -> dict[str, Any]:
         """The sampler's state after the batches given out so far; what is only prepared does not count."""

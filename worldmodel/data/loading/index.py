@@ -9,6 +9,7 @@ T frames in a window   k frame skip   W windows   E episodes
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from typing import Literal
 
 import numpy as np
@@ -26,6 +27,11 @@ def in_validation(seed: int, val_fraction: float) -> bool:
     """
     digest = hashlib.sha256(f"validation split {seed}".encode()).digest()
     return int.from_bytes(digest[:8], "big") < val_fraction * 2**64
+
+
+def in_split(seeds: Iterable[int], split: Split, val_fraction: float) -> np.ndarray:
+    """Which of the episodes of these seeds belong to a split, (E,) bool."""
+    return np.array([split == "all" or in_validation(seed, val_fraction) == (split == "val") for seed in seeds], bool)
 
 
 class WindowIndex:
@@ -73,10 +79,7 @@ class WindowIndex:
             raise ConfigError(f"val_fraction is {val_fraction}; expected 0 or more and less than 1")
         self.num_frames, self.frame_skip = num_frames, frame_skip
         self.span = (num_frames - 1) * frame_skip
-        chosen = np.ones(len(lengths), bool)
-        if split != "all":
-            held_out = np.array([in_validation(seed, val_fraction) for seed in seeds.tolist()], bool)
-            chosen = held_out == (split == "val")
+        chosen = in_split(seeds.tolist(), split, val_fraction)
         counts = np.where(chosen, np.maximum(0, -(-(lengths - self.span) // stride)), 0)  # windows of each episode
         self.episode = np.repeat(np.arange(len(lengths)), counts)
         self.offset = (np.arange(len(self.episode)) - np.repeat(np.cumsum(counts) - counts, counts)) * stride

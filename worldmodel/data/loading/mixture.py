@@ -82,6 +82,7 @@ class JoinedWindows:
             frame_index=joined([part.frame_index for part in parts]),
             embodiment=embodiment,
             dataset=dataset,
+            frame_skip=parts[0].frame_skip,
         )
 
     def _split(self, indices: np.ndarray) -> list[tuple[int, np.ndarray]]:

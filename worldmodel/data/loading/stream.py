@@ -149,6 +149,7 @@ class StreamedWindows:
             labels={name.removeprefix(LABEL): gathered(name) for name in self._columns if name.startswith(LABEL)},
             episode_index=torch.from_numpy(self.index.episode[indices]),
             frame_index=torch.from_numpy(self.index.offset[indices]),
+            frame_skip=self.frame_skip,
         )
 
     def close(self) -> None:

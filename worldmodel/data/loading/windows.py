@@ -79,6 +79,7 @@ class Windows:
             labels={name: torch.from_numpy(arrays[LABEL + name][frames]) for name in names},
             episode_index=torch.from_numpy(episode),
             frame_index=torch.from_numpy(start - self.cache.episode_start[episode]),
+            frame_skip=self.frame_skip,
         )
 
     def _actions(self, frames: np.ndarray) -> np.ndarray:
