@@ -19,7 +19,7 @@ from torch import Tensor
 from agents.episode_goals import EpisodeGoals
 from agents.evaluation.protocol import content_hash
 from agents.goals import to_observation
-from agents.planners.sampling import Plan, Planner
+from agents.planners.plan import Plan, Planner
 from worldmodel.errors import ConfigError, MismatchError
 from worldmodel.types import Cost, Latent, Observation, WorldModel
 

@@ -6,6 +6,7 @@ random   expert   worldmodel   worldmodel:goal   worldmodel~proprio   worldmodel
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable, Sequence
 
 import gymnasium
 
@@ -34,15 +35,12 @@ def make_agent(name: str, run: Run, config: ExperimentConfig, env: gymnasium.Env
     return build_agent(run, config.planner, chosen, env, without)
 
 
-def require_players(config: ExperimentConfig) -> None:
-    """Raise ConfigError for a name in evaluate.agents that is no agent's, or a failed sensor that the model does not read."""
-    for name in config.evaluate.agents:
-        try:
-            for sensor in _parsed(name)[1]:
-                if sensor not in config.model.sensors:
-                    raise ConfigError(unknown_name("sensor", sensor, config.model.sensors))
-        except ConfigError as error:
-            raise ConfigError(f"evaluate.agents: {error}") from error
+def require_players(names: Iterable[str], sensors: Sequence[str]) -> None:
+    """Raise ConfigError for a name that is no agent's, or a failed sensor that a model of these `sensors` does not read."""
+    for name in names:
+        for sensor in _parsed(name)[1]:
+            if sensor not in sensors:
+                raise ConfigError(unknown_name("sensor", sensor, sensors))
 
 
 def _parsed(name: str) -> tuple[str, list[str]]:

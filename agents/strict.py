@@ -12,8 +12,6 @@ import dataclasses
 import difflib
 import json
 import re
-import types
-import typing
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,39 +19,14 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
+from agents.field_types import dataclasses_in, field_types, listed_dataclass, named_dataclass, type_name
+from agents.yaml_text import parse_yaml
 from worldmodel.errors import ConfigError
 
 T = TypeVar("T")
 Keys = tuple[str, ...]
 
 COMMAND_LINE = "command line"
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML 1.2 scalars: `1e-3` is a number, `off` and `2026-01-01` are strings; a key given twice is an error."""
-
-    yaml_implicit_resolvers: typing.ClassVar[dict] = {}  # pyright: ignore[reportIncompatibleVariableOverride]
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
-        seen = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if not isinstance(key, str):
-                raise yaml.MarkedYAMLError(problem=f"key {key!r} is not a string", problem_mark=key_node.start_mark)
-            if key in seen:
-                raise yaml.MarkedYAMLError(problem=f"key {key!r} is given twice", problem_mark=key_node.start_mark)
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-for _tag, _pattern, _first in (
-    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
-    ("null", r"~|null|Null|NULL|", "~nN"),
-    ("int", r"[-+]?[0-9]+", "-+0123456789"),
-    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", "-+.0123456789"),
-):
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), [*_first])
-_Loader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile("^$"), [""])
 
 
 def load(cls: type[T], path: Path, overrides: Sequence[str] = ()) -> T:
@@ -116,9 +89,9 @@ def differences(before: Any, after: Any) -> list[str]:
 
 def dotted_keys(cls: type) -> Iterator[str]:
     """Every key of a dataclass and of the dataclasses in it, dotted."""
-    for name, hint in _hints(cls).items():
+    for name, hint in field_types(cls).items():
         yield name
-        for inner in _dataclasses_in(hint):
+        for inner in dataclasses_in(hint):
             yield from (f"{name}.{key}" for key in dotted_keys(inner))
 
 
@@ -138,10 +111,10 @@ class _Checker:
         """Complain about the first key of `value` that no dataclass field knows."""
         for each, item, below in _elements(hint, value, keys):
             self.reject_unknown(each, item, below)
-        inner = _dataclasses_in(hint)
+        inner = dataclasses_in(hint)
         if not inner or not isinstance(value, Mapping):
             return
-        hints = {name: h for cls in inner for name, h in _hints(cls).items()}
+        hints = {name: h for cls in inner for name, h in field_types(cls).items()}
         for name, item in value.items():
             if name not in hints:
                 key = _dotted((*keys, name))
@@ -151,7 +124,7 @@ class _Checker:
     def dataclass(self, cls: type[T], values: Mapping[str, Any], keys: Keys) -> T:
         """An instance of `cls`; its own ValueError is reworded with the key."""
         self.reject_unknown(cls, values, keys)
-        hints = _hints(cls)
+        hints = field_types(cls)
         arguments = {name: self.value(hints[name], item, (*keys, name)) for name, item in values.items()}
         for field in dataclasses.fields(cls):  # type: ignore[arg-type]
             required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
@@ -165,13 +138,13 @@ class _Checker:
 
     def value(self, hint: Any, value: Any, keys: Keys) -> Any:
         """`value` as the type `hint`: dataclasses are built here, everything else is pydantic's."""
-        if (each := _named(hint)) and isinstance(value, Mapping):
+        if (each := named_dataclass(hint)) and isinstance(value, Mapping):
             return {name: self.value(each, item, (*keys, name)) for name, item in value.items()}
-        if isinstance(value, list) and _listed(hint):
+        if isinstance(value, list) and listed_dataclass(hint):
             return tuple(self.value(each, item, below) for each, item, below in _elements(hint, value, keys))
-        inner = _dataclasses_in(hint)
+        inner = dataclasses_in(hint)
         if isinstance(value, Mapping) and inner:
-            fitting = [cls for cls in inner if set(value) <= set(_hints(cls))]
+            fitting = [cls for cls in inner if set(value) <= set(field_types(cls))]
             return self.dataclass((fitting or inner)[0], value, keys)
         if dataclasses.is_dataclass(hint):
             raise self.complain(keys, f"{_dotted(keys)}: expected keys with values, got {value!r}")
@@ -197,75 +170,17 @@ class _Checker:
         return f"{hint or ';'} known here: {', '.join(sorted(hints))}"
 
 
-def type_name(hint: Any) -> str:
-    """A type in a reader's words: `tuple of int`, `'offline' or 'online'`, `float or null`."""
-    origin, args = typing.get_origin(hint), typing.get_args(hint)
-    if origin is typing.Annotated:
-        return type_name(args[0])
-    if origin is typing.Literal:
-        return " or ".join(repr(a) for a in args)
-    if origin in (typing.Union, types.UnionType):
-        return " or ".join(type_name(a) for a in args)
-    if origin in (tuple, list):
-        if len(args) == 1 or args[1] is Ellipsis:
-            return f"list of {type_name(args[0])}"
-        return f"list [{', '.join(type_name(a) for a in args)}]"
-    if origin is dict or hint is dict:
-        return "keys with values"
-    names = {type(None): "null", Path: "path", bool: "true or false", str: "text", int: "integer", float: "number"}
-    return names.get(hint, getattr(hint, "__name__", str(hint)))
-
-
-def _hints(cls: type) -> dict[str, Any]:
-    """Field name -> resolved type of a dataclass, for the fields that its constructor takes."""
-    hints = typing.get_type_hints(cls, include_extras=True)
-    return {f.name: hints[f.name] for f in dataclasses.fields(cls) if f.init}  # type: ignore[arg-type]
-
-
-def _dataclasses_in(hint: Any) -> list[type]:
-    """The dataclasses that a value of this type may be: itself, or members of a union."""
-    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
-        return [hint]
-    if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        return [cls for a in typing.get_args(hint) for cls in _dataclasses_in(a)]
-    return []
-
-
-def _named(hint: Any) -> Any:
-    """The dataclass that each value of a table of free names is: C for dict[str, C], None for every other type."""
-    args = typing.get_args(hint)
-    return args[1] if typing.get_origin(hint) is dict and _dataclasses_in(args[1]) else None
-
-
-def _listed(hint: Any) -> Any:
-    """The dataclass that each element of a list is: C for tuple[C, ...], None for every other type."""
-    args = typing.get_args(hint)
-    return args[0] if typing.get_origin(hint) is tuple and args[1:] == (Ellipsis,) and _dataclasses_in(args[0]) else None
-
-
 def _elements(hint: Any, value: Any, keys: Keys) -> Iterator[tuple[Any, Any, Keys]]:
     """Type, value and keys of each dataclass in a list, or in a table of free names; nothing for every other type."""
-    if (each := _listed(hint)) and isinstance(value, list):
+    if (each := listed_dataclass(hint)) and isinstance(value, list):
         yield from ((each, item, (*keys, f"[{number}]")) for number, item in enumerate(value))
-    elif (each := _named(hint)) and isinstance(value, Mapping):
+    elif (each := named_dataclass(hint)) and isinstance(value, Mapping):
         yield from ((each, item, (*keys, name)) for name, item in value.items())
 
 
 def _dotted(keys: Keys) -> str:
     """Keys as they are written: `data.mixture[0].weight`."""
     return ".".join(keys).replace(".[", "[")
-
-
-def parse_yaml(text: str, source: str) -> Any:
-    """The plain values of a text. ConfigError in one line when it is no YAML."""
-    try:
-        return _Loader(text).get_single_data()  # a SafeLoader: plain values only
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        place = f" line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise ConfigError(f"{source}:{place} {error.problem or error.context}") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{source}: no YAML ({' '.join(str(error).split())})") from None
 
 
 def _split(text: str) -> tuple[Keys, Any]:

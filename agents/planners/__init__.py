@@ -11,8 +11,9 @@ from torch import Tensor
 from agents.planners.cem import CEM, CEMConfig
 from agents.planners.elites import EliteResampling, ElitesConfig
 from agents.planners.mppi import MPPI, MPPIConfig
+from agents.planners.plan import Plan, Planner, PlanTrace
 from agents.planners.proposals import Proposals, RecordedActions
-from agents.planners.sampling import Plan, Planner, PlanTrace, SamplingConfig, SamplingPlanner, UpdateRule
+from agents.planners.sampling import SamplingConfig, SamplingPlanner, UpdateRule
 from worldmodel.errors import ConfigError
 from worldmodel.types import ActionSpec
 

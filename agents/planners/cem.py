@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from agents.planners.sampling import Generators, SamplingConfig, normal
+from agents.planners.plan import Generators
+from agents.planners.sampling import SamplingConfig, normal
 from worldmodel.checks import require_at_least, require_positive
 from worldmodel.errors import ConfigError
 

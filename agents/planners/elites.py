@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from agents.planners.sampling import Generators, SamplingConfig, normal, uniform
+from agents.planners.plan import Generators
+from agents.planners.sampling import SamplingConfig, normal, uniform
 from worldmodel.checks import require_positive, require_share
 from worldmodel.errors import ConfigError
 

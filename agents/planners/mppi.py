@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from agents.planners.cem import Gaussian
-from agents.planners.sampling import Generators, SamplingConfig, normal
+from agents.planners.plan import Generators
+from agents.planners.sampling import SamplingConfig, normal
 from worldmodel.checks import require_positive
 
 
