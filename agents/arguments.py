@@ -1,26 +1,12 @@
-"""The words of the command line: what `worldmodel COMMAND --flags key=value` is read into.
-
-tyro reads them; what it says about a slip is brought down to one line here. Nothing heavy is imported, so that `--help`
-answers at once.
-"""
+"""The commands and their flags: what `worldmodel COMMAND --flags key=value` is read into, by agents/parsing.py."""
 
 from __future__ import annotations
 
-import contextlib
-import io
-import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
-
-from worldmodel.errors import ConfigError, unknown_name
-
-DESCRIPTION = """Learn a latent world model from recorded rollouts, plan in it, and clear the table in MuJoCo.
-Settings come from a YAML file and from key=value words, such as train.num_steps=2000.
---debug anywhere (or WORLDMODEL_DEBUG=1) shows the traceback of an error."""
 
 Kind = Literal["lerobot-v2", "lerobot-v3", "minari", "robomimic", "d4rl", "videos"]
 Number = Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint="")]
@@ -209,11 +195,10 @@ class Doctor:
     """Is this machine ready: Python, torch and device, GL, video, W&B, disk."""
 
 
-_OVERRIDE = r"[A-Za-z_][\w.]*="
 Command = (
     Demo | Record | Train | Sweep | Evaluate | Play | Report | Inspect | Import | Export | Repair | Merge | Curate | Doctor
 )
-_COMMANDS = {
+COMMANDS = {
     "demo": Demo,
     "record": Record,
     "train": Train,
@@ -229,68 +214,4 @@ _COMMANDS = {
     "curate": Curate,
     "doctor": Doctor,
 }
-
-
-def parse(words: Sequence[str]) -> Command:
-    """The command that the words ask for. ConfigError in one line for a slip; SystemExit(0) after --help."""
-    if words and not words[0].startswith("-") and words[0] not in _COMMANDS:
-        raise ConfigError(unknown_name("command", words[0], _COMMANDS))
-    complaint = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(complaint):
-            return tyro.extras.subcommand_cli_from_dict(
-                _COMMANDS,
-                args=_overrides_last(_ray_address(words)),
-                prog="worldmodel",
-                description=DESCRIPTION,
-                config=(tyro.conf.HelptextFromCommentsOff,),
-            )
-    except SystemExit as leave:
-        if not leave.code:
-            raise
-        raise ConfigError(_one_line(complaint.getvalue())) from None
-
-
-def _ray_address(words: Sequence[str]) -> list[str]:
-    """The words with `local` after a --ray that has no address."""
-    given = list(words)
-    if "--ray" in given:
-        place = given.index("--ray") + 1
-        if place == len(given) or given[place].startswith("--") or re.match(_OVERRIDE, given[place]):
-            given.insert(place, "local")
-    return given
-
-
-def _overrides_last(words: Sequence[str]) -> list[str]:
-    """The words with every key=value that is no flag's value moved to the end, where the parser wants them."""
-    flags, overrides = [], []
-    for i, word in enumerate(words):
-        after_flag = i > 0 and words[i - 1].startswith("--") and "=" not in words[i - 1] and words[i - 1] != "--resume"
-        (overrides if re.match(_OVERRIDE, word) and not after_flag else flags).append(word)
-    return flags + overrides
-
-
-def _one_line(box: str) -> str:
-    """tyro's box of several lines as one sentence."""
-    plain = re.sub(r"\x1b\[[0-9;]*m", "", box)
-    sections: list[list[str]] = [[]]
-    for line in plain.splitlines():
-        text = line.strip().strip("│").strip()
-        if not text or text[0] in "╭╰":
-            continue
-        if set(text) <= set("─-"):
-            sections.append([])
-        else:
-            sections[-1].append(text)
-    if "╭" not in plain:  # without UTF-8 the title has a section of its own
-        sections = sections[1:]
-    message = " ".join(sections[0])
-    hint = next((s[1].split()[0] for s in sections[1:] if len(s) > 1 and s[0].startswith("Perhaps you meant")), "")
-    if value := re.match(r"Error parsing (\S+): .*?(?:\['|base 10: ')(.*?)'", message):
-        message = f"{value[1]}: expected a number, got {value[2]!r}"
-    elif missing := re.match(r"Missing from (worldmodel \w+): +(--\S+ \S+|\S+)", message):
-        message = f"{missing[1]} needs {missing[2]}"
-    elif empty := re.match(r"Missing value for argument '(.*?)'", message):
-        message = f"{empty[1]} needs a value"
-    message = message[:1].lower() + message[1:]
-    return f"{message.rstrip('.')}; {f'did you mean {hint}?' if hint else 'see worldmodel --help'}"
+"""Name -> command."""

@@ -5,6 +5,7 @@ worldmodel COMMAND [--flags] [key=value ...]        # also: python -m worldmodel
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import sys
@@ -13,7 +14,7 @@ import traceback
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from agents import arguments
+from agents import arguments, parsing
 from worldmodel.errors import ConfigError, LostRankError, MissingExtraError, WorldModelError
 from worldmodel.train.launch import launched_rank
 
@@ -32,9 +33,11 @@ GO_ON = "run the same command again to go on"
 def main(words: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0, 2 for a user's mistake, 130 after Ctrl-C; one line says why."""
     given = list(sys.argv[1:] if words is None else words)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal without UTF-8 lacks a character, and no line
     debug = "--debug" in given or os.environ.get("WORLDMODEL_DEBUG") == "1"
     try:
-        return run(arguments.parse([word for word in given if word != "--debug"] or ["--help"]))
+        return run(parsing.parse([word for word in given if word != "--debug"] or ["--help"]))
     except KeyboardInterrupt as stop:
         told = any(words in str(stop) for words in ("again", "to go on"))
         said = str(stop) if told else "; ".join(filter(None, (str(stop), GO_ON)))

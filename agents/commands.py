@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,37 +15,37 @@ from agents.evaluation.evaluate import EvalConfig
 from agents.experiment import ExperimentConfig, load_experiment
 from agents.film import FILM_KWARGS, film, send
 from agents.inspect import MakeEnv
+from agents.outputs import require_file, require_folder
+from agents.players import require_players
 from agents.recording.on_ray import ray_crew
 from agents.recording.record import RecordConfig
 from agents.recording.record import record as record_episodes
 from agents.report.write import write_report
 from agents.sweep import command as sweep
+from agents.training import command as training
 from agents.training import stages
-from agents.training.folder import held, require_free
-from agents.training.measure import measure
-from agents.training.preflight import require_parent, require_ready
-from agents.training.recordings import open_recordings
 from agents.training.runs import build_agent, load_run
 from agents.worldspec import BUDGETS, action_word
+from worldmodel.checks import require_seed
 from worldmodel.errors import ConfigError
-from worldmodel.train.checkpoint import MANIFEST, read_manifest
+from worldmodel.train.checkpoint import read_manifest
 from worldmodel.train.device import resolve_device
-from worldmodel.train.launch import joined, launched_rank
-from worldmodel.train.ranks import Ranks
-from worldmodel.train.sharded_state import has_state
 
 C = TypeVar("C", RecordConfig, EvalConfig)
 
 
 def run(command: arguments.Command, make_env: MakeEnv, screen: Screen) -> int:
     """Do what the command says and return the exit code."""
+    require_outputs(command)
     match command:
         case arguments.Demo():
             return demo.run(load_experiment(command.config, command.overrides), command.out, make_env, screen)
         case arguments.Record():
             return record(command, make_env, screen)
         case arguments.Train():
-            return train(command, make_env, screen)
+            config = load_experiment(command.config, command.overrides)
+            run_dir = command.out or Path("runs") / command.config.stem
+            return training.run(config, command.data, run_dir, command.resume, make_env, screen)
         case arguments.Evaluate():
             return evaluate(command, make_env, screen)
         case arguments.Play():
@@ -79,6 +77,17 @@ def run(command: arguments.Command, make_env: MakeEnv, screen: Screen) -> int:
             raise AssertionError(command)
 
 
+def require_outputs(command: arguments.Command) -> None:
+    """Raise ConfigError for a place that cannot be written, before the work whose result it is for."""
+    for name in ("out", "json", "video", "sheet"):
+        if (place := getattr(command, name, None)) is not None:
+            is_folder = name == "out" and not isinstance(command, arguments.Curate)
+            (require_folder if is_folder else require_file)(f"--{name}", place)
+    run = getattr(command, "run", None)
+    if run is not None and run.exists():  # else its reader says that there is none
+        require_folder("--run", run)
+
+
 def record(command: arguments.Record, make_env: MakeEnv, screen: Screen) -> int:
     """Record until the dataset has as many episodes as it shall."""
     config = load_experiment(command.config, command.overrides)
@@ -97,71 +106,6 @@ def record(command: arguments.Record, make_env: MakeEnv, screen: Screen) -> int:
     return 0
 
 
-def train(command: arguments.Train, make_env: MakeEnv, screen: Screen) -> int:
-    """Train the model and fit its heads; of several processes, the first one holds the folder."""
-    config = load_experiment(command.config, command.overrides)
-    run_dir = command.out or Path("runs") / command.config.stem
-    require_free(run_dir)
-    with held(run_dir) if launched_rank() == 0 else contextlib.nullcontext():
-        return _train(config, command, run_dir, make_env, screen)
-
-
-def _train(config: ExperimentConfig, command: arguments.Train, run_dir: Path, make_env: MakeEnv, screen: Screen) -> int:
-    """Every stage of training."""
-    if not has_state(run_dir) and (run_dir / MANIFEST).exists():
-        raise ConfigError(f"{run_dir} holds a trained model, and no training state to resume; choose another folder")
-    if command.resume and not has_state(run_dir):
-        raise ConfigError(f"{run_dir} holds no training state to resume; leave --resume out to begin")
-    if launched_rank() == 0:
-        require_ready(config, command.data, make_env, screen.say)
-    try:
-        with joined() as ranks:
-            _fit(config, command, run_dir, ranks, screen)
-        if not ranks.first:
-            return 0  # what follows is the work of one process
-        if not config.objective.plans:
-            lacking = "its predictor goes by inferred actions" if config.objective.predicts else "it has no predictor"
-            screen.say(f"pretrained: {lacking}, and no heads yet; train on with train.init_from={run_dir}")
-            screen.say(f"run: {run_dir}")
-            return 0
-        if not stages.labelled(config, command.data):
-            with screen.stage("goals") as progress:
-                stages.keep_recorded(config, command.data, run_dir, progress=progress)
-            screen.say("no heads: the recording has no labels status and position; plans follow a goal (cost.name: goal)")
-        elif not stages.with_heads(config, run_dir):
-            with screen.stage("heads") as progress:
-                stages.fit_heads_of(config, command.data, run_dir, progress=progress)
-    except KeyboardInterrupt:
-        again = "the same command with --resume" if has_state(run_dir) else "the same command again"
-        raise KeyboardInterrupt(f"what was learned is kept in {run_dir}; run {again} to go on") from None
-    if config.data.val_fraction > 0:
-        with screen.stage("measure") as progress:
-            found = measure(config, command.data, run_dir, progress)
-        word = action_word(read_manifest(run_dir).spec.control_mode)
-        for ahead in range(3):
-            if not math.isnan(error := found.get(f"position_cm_{ahead}", math.nan)):
-                screen.say(f"the head finds objects to {error:.1f} cm {_when(ahead * config.data.frame_skip, word)}")
-    else:
-        screen.say("not measured: data.val_fraction is 0, there are no episodes to measure on")
-    screen.say(f"run: {run_dir}")
-    return 0
-
-
-def _fit(config: ExperimentConfig, command: arguments.Train, run_dir: Path, ranks: Ranks, screen: Screen) -> None:
-    """Train the model, unless it is trained already; every process that torchrun started comes here."""
-    config.train.parallel.shape(ranks.world_size)  # a wrong number is told before anything is read
-    if command.resume and stages.trained(config, command.data, run_dir):
-        screen.say(f"{run_dir} is trained already, {read_manifest(run_dir).step} updates")
-        return
-    require_parent(config)
-    with screen.stage("cache") as progress, ranks.first_then_others():
-        recordings = open_recordings(command.data, config, progress)
-    if recordings.streamed:
-        screen.say("streaming from the shards: see data.source, data.cache_gb and data.buffer_windows")
-    with screen.stage("train") as progress:
-        stages.fit_model(config, command.data, run_dir, resume=command.resume, progress=progress)
-
-
 def evaluate(command: arguments.Evaluate, make_env: MakeEnv, screen: Screen) -> int:
     """Score the agents and print the table."""
     trained = load_run(command.run, resolve_device("auto"))
@@ -170,6 +114,7 @@ def evaluate(command: arguments.Evaluate, make_env: MakeEnv, screen: Screen) -> 
     settings = _replace(config.evaluate, {"num_episodes": command.episodes, "seed": command.seed, "agents": names})
     config = dataclasses.replace(config, evaluate=settings)
     _require_one_answer(config, trained.experiment(), command.overrides)
+    require_players(settings.agents, trained.model.config.sensors)
     env = make_env(config.env, **settings.env_overrides())
     try:
         with screen.stage("evaluate") as progress:
@@ -182,6 +127,7 @@ def evaluate(command: arguments.Evaluate, make_env: MakeEnv, screen: Screen) -> 
 
 def play(command: arguments.Play, make_env: MakeEnv, screen: Screen) -> int:
     """Act through one episode and film it; the exit code is 0 whether or not the table was cleared."""
+    require_seed("--seed", command.seed)
     trained = load_run(command.run, resolve_device("auto"))
     config = trained.experiment(command.overrides)
     _require_one_answer(config, trained.experiment(), command.overrides)
@@ -228,7 +174,3 @@ def _require_one_answer(config: ExperimentConfig, own: ExperimentConfig, overrid
                 f"command line: env.kwargs.{given}={asked} would do nothing, as this evaluation sets {name}={value}; "
                 f"use {name}={asked}"
             )
-
-
-def _when(ahead: int, word: str) -> str:
-    return "as seen" if ahead == 0 else f"{ahead} {word}{'s' if ahead > 1 else ''} ahead"

@@ -25,6 +25,8 @@ CLEARING = "worldmodel/TableClear-v0"
 """The world in which success is a cleared table."""
 PLAIN_INTERVAL = 10.0
 """Seconds between two lines where there is no terminal."""
+UNBOUNDED = 10_000
+"""Columns in which any table has room."""
 
 
 class BarProgress:
@@ -67,11 +69,19 @@ class LineProgress:
         self.write("  ".join(filter(None, (f"{self.name}: {done}/{total}, {when}", format_fields(fields)))))
 
 
+class _Terminal(Console):
+    """Where lines go; that nobody reads on is for the command line to say, not an exit code of rich's."""
+
+    def on_broken_pipe(self) -> None:
+        """Called while a BrokenPipeError is being handled."""
+        raise BrokenPipeError
+
+
 class Screen:
     """Where the command line writes. `file` is for tests; the default is the standard output."""
 
     def __init__(self, file: TextIO | None = None) -> None:
-        self.console = Console(file=file, highlight=False, soft_wrap=True)
+        self.console = _Terminal(file=file, highlight=False, soft_wrap=True)
         if not self.console.is_terminal:
             self.console.width = 120  # a log has no edge: a table there is not cut
 
@@ -104,13 +114,25 @@ class Screen:
                 bar.update(task, total=1, completed=1)
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], words: int = 1) -> None:
-        """A table whose first `words` columns are words and whose other columns are numbers."""
-        table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+        """A table whose first `words` columns are words and whose other columns are numbers.
+
+        Where the terminal is too narrow for it, each row is a block of lines below its first cell.
+        """
+        look = {"box": box.SIMPLE_HEAD, "pad_edge": False, "collapse_padding": True}
+        table = Table(title=title, title_justify="left", title_style="bold", **look)
         for i, column in enumerate(columns):
             table.add_column(column, justify="left" if i < words else "right", no_wrap=True)
         for row in rows:
             table.add_row(*(escape(cell) for cell in row))
-        self.console.print(table, soft_wrap=False)
+        if self.console.measure(table, options=self.console.options.update(max_width=UNBOUNDED)).maximum <= self.console.width:
+            self.console.print(table, soft_wrap=False)
+            return
+        self.heading(title)
+        for name, *cells in rows:
+            self.say("")
+            self.heading(name)
+            for column, cell in zip(columns[1:], cells, strict=True):
+                self.say(f"  {column:<{max(map(len, columns))}}  {cell}")
 
     def scores(self, scores: Mapping[str, Any]) -> None:
         """The score table of an evaluation, as `evaluate --json` writes it; without floor and ceiling a line in its place.

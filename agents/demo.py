@@ -17,12 +17,12 @@ from agents.console import Screen, format_seconds
 from agents.experiment import ExperimentConfig
 from agents.film import FILM_KWARGS, film_and_look_inside
 from agents.inspect import MakeEnv
-from agents.players import require_players
 from agents.recording.record import missing_episodes, record
 from agents.report.write import write_report
 from agents.training import stages
-from agents.training.folder import held
+from agents.training.folder import held, require_free
 from agents.training.measure import measure
+from agents.training.preflight import require_recording
 from agents.training.recorded import RECORDED
 from agents.training.recordings import open_recordings
 from agents.training.runs import load_run
@@ -57,7 +57,8 @@ class Stage:
 
 def run(config: ExperimentConfig, run_dir: Path, make_env: MakeEnv, screen: Screen) -> int:
     """Run every stage that is not done yet, then show the scores, the time and the paths."""
-    require_players(config)
+    require_free(run_dir)
+    require_recording(config, make_env, **FILM_KWARGS)
     with held(run_dir):
         remember(config, run_dir)
         run_stages(pipeline(config, run_dir, make_env), run_dir, screen)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from agents.planners.sampling import Plan
+from agents.planners.plan import Plan
 from agents.report.types import PlannerView, Strip
 from worldmodel.errors import DataError
 from worldmodel.train.files import write_atomic

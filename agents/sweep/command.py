@@ -9,8 +9,11 @@ on different trials of one sweep at a time, as W&B's agents do.
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from agents.console import Screen, format_seconds
@@ -20,9 +23,12 @@ from agents.sweep.schema import SweepConfig
 from agents.sweep.space import Trial, drawn_elsewhere, load_sweep, trial_with, trials_of
 from agents.sweep.summary import summarise
 from agents.sweep.trial import RESULT, Result, adopt, load_result, read_result, require_scored, run_trial
+from agents.training.beginning import require_same_beginning
 from agents.training.folder import held
-from agents.training.sources import Sources, fingerprint_of, parts_of, robots_of
+from agents.training.preflight import require_fit, require_parent, require_parts, require_settings, scored_world
+from agents.training.sources import Part, Sources, fingerprint_of, parts_of, robots_of
 from worldmodel.errors import CheckpointError, ConfigError, WorldModelError
+from worldmodel.types import WorldSpec
 
 
 def run(path: Path, data: Sources, out: Path | None, words: Sequence[str], make_env: MakeEnv, screen: Screen) -> int:
@@ -37,9 +43,10 @@ def run(path: Path, data: Sources, out: Path | None, words: Sequence[str], make_
     for trial in trials:
         require_scored(trial.experiment, trial.name)
     # a dataset that is not there is told before anything begins
-    datasets = learned_from(trials, data)
-    results = {trial.name: finished(trial, out / trial.name, datasets[trial.name]) for trial in trials}
+    parts = learned_from(trials, data)
+    results = {trial.name: finished(trial, out / trial.name, parts[trial.name].fingerprint) for trial in trials}
     waiting = [trial for trial in trials if results[trial.name] is None]
+    require_runnable(waiting, parts, make_env)
     screen.say(f"{sweep.name}: {len(trials)} trials, {len(trials) - len(waiting)} finished already")
     if len(trials) == 1 and (found := results[trials[0].name]) is not None:
         summarise(found, trials[0].experiment, out / trials[0].name)
@@ -82,22 +89,56 @@ def trials_there(sweep: SweepConfig, words: Sequence[str], source: str, out: Pat
     return found
 
 
-def learned_from(trials: Sequence[Trial], data: Sources) -> dict[str, str]:
-    """Name of each trial -> fingerprint of what it learns from: trials may weigh their datasets differently."""
-    opened: dict[object, str] = {}
+@dataclass(frozen=True)
+class Learned:
+    """What a trial learns from."""
+
+    parts: tuple[Part, ...]
+    """The datasets, opened."""
+    fingerprint: str
+    """Of all of them together."""
+
+
+def learned_from(trials: Sequence[Trial], data: Sources) -> dict[str, Learned]:
+    """Name of each trial -> what it learns from: trials may weigh their datasets differently."""
+    opened: dict[object, Learned] = {}
     found = {}
     for trial in trials:
         robots = robots_of(trial.experiment)
         key = (trial.experiment.data, robots)
         if key not in opened:
-            opened[key] = fingerprint_of(parts_of(data, trial.experiment.data, robots))
+            parts = parts_of(data, trial.experiment.data, robots)
+            opened[key] = Learned(parts, fingerprint_of(parts))
         found[trial.name] = opened[key]
     return found
 
 
+def require_runnable(trials: Sequence[Trial], learned: Mapping[str, Learned], make_env: MakeEnv) -> None:
+    """Raise ConfigError, which names the trial, for one that could not be trained or scored here: before the first begins."""
+    worlds: dict[str, WorldSpec] = {}
+    for trial in trials:
+        config, parts = trial.experiment, learned[trial.name].parts
+        key = json.dumps([dataclasses.asdict(config.env), config.evaluate.env_overrides()])
+        try:
+            require_settings(config)
+            require_parent(config)
+            require_parts(config, parts)
+            if key not in worlds:
+                worlds[key] = scored_world(config, make_env)
+            require_fit(config, [part.dataset.spec for part in parts], worlds[key])
+        except WorldModelError as error:
+            raise ConfigError(f"trial {trial.name}: {error}") from error
+
+
 def finished(trial: Trial, folder: Path, dataset: str) -> Result | None:
-    """The result of a trial, its own or a neighbour's. ConfigError when it learned from another dataset."""
-    result = load_result(trial, folder) or adopt(trial, folder, dataset)
+    """The result of a trial, its own or a neighbour's.
+
+    ConfigError when it learned from another dataset, MismatchError when it began with other weights than it would now.
+    """
+    result = load_result(trial, folder)
+    if result is not None:
+        require_same_beginning(trial.experiment, folder, result.init_from)
+    result = result or adopt(trial, folder, dataset)
     if result is not None and result.dataset != dataset:
         raise ConfigError(f"{folder} was run on another dataset; choose another --out, or delete it")
     return result

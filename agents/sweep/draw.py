@@ -63,6 +63,9 @@ def distribution_of(name: str | None, keys: Keys) -> str:
             name = "int_uniform"
     if name not in DISTRIBUTIONS:
         raise ConfigError(unknown_name("distribution", name, ("constant", "categorical", *DISTRIBUTIONS)))
+    for key, value in keys.items():
+        if not math.isfinite(value) or (key == "q" and value <= 0):
+            raise ConfigError(f"{key} is {value}; expected a number{' above 0' if key == 'q' else ''}")
     if "normal" in name:
         if not keys.get("sigma", 1.0) > 0:
             raise ConfigError(f"sigma is {keys['sigma']}; expected more than 0")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +21,7 @@ class Parameter:
 
     value: Any = UNSET
     """Always this."""
-    values: tuple[Any, ...] = ()
+    values: tuple[Any, ...] | None = None
     """One of these."""
     probabilities: tuple[float, ...] = ()
     """How often each, where trials are random."""
@@ -42,7 +43,7 @@ class Parameter:
     @property
     def listed(self) -> tuple[Any, ...]:
         """All that it may be; empty where it is drawn from a distribution."""
-        return self.values if self.value is UNSET else (self.value,)
+        return self.values or () if self.value is UNSET else (self.value,)
 
     @property
     def keys(self) -> dict[str, Any]:
@@ -86,19 +87,29 @@ class SweepConfig:
     """For W&B's server; trials here run to their end."""
 
     def __post_init__(self) -> None:
-        """Raise ConfigError for an unknown method, and for no trial."""
+        """Raise ConfigError for an unknown method, a metric without a name, and for no trial."""
         if self.method not in ("grid", "random", "bayes"):
             raise ConfigError(f"method is {self.method!r}; expected grid, random or bayes")
+        if self.metric or self.method == "bayes":
+            name = self.metric.get("name")
+            if not (isinstance(name, str) and name):
+                got = "is missing" if name is None else f"is {name!r}"
+                raise ConfigError(f"metric.name {got}; expected the name of a metric, such as eval/worldmodel/success_rate")
         if self.run_cap is not None:
             require_at_least(self, 1, "run_cap")
 
 
 def require_whole(parameter: Parameter, method: str) -> None:
     """Raise ConfigError for a parameter of which no value could be taken."""
-    if parameter.value is not UNSET and parameter.values:
+    values, chances = parameter.values, parameter.probabilities
+    if values is not None and not values:
+        raise ConfigError("values is empty; expected a list of one or more, such as [0, 1]")
+    if parameter.value is not UNSET and values:
         raise ConfigError("value and values are both given; expected one of them")
-    if parameter.probabilities and len(parameter.probabilities) != len(parameter.values):
-        raise ConfigError(f"{len(parameter.probabilities)} probabilities for {len(parameter.values)} values; expected as many")
+    if chances and len(chances) != len(values or ()):
+        raise ConfigError(f"{len(chances)} probabilities for {len(values or ())} values; expected as many")
+    if chances and not (min(chances) >= 0 and 0 < sum(chances) < math.inf):
+        raise ConfigError(f"probabilities is {list(chances)}; expected numbers of at least 0, not all of them 0")
     if parameter.listed:
         return
     distribution_of(parameter.distribution, parameter.keys)

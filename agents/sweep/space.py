@@ -31,6 +31,7 @@ import numpy as np
 from agents import strict
 from agents.experiment import ExperimentConfig, load_experiment
 from agents.sweep.schema import UNSET, Parameter, SweepConfig, require_whole
+from agents.yaml_text import parse_yaml
 from worldmodel.errors import ConfigError, unknown_name
 
 CONFIG, SETTINGS = "config", "settings"
@@ -67,6 +68,8 @@ def load_sweep(path: Path) -> SweepConfig:
             raise ConfigError(f"{path}: parameters.{name}: {error}") from error
     if CONFIG not in flat:
         raise ConfigError(f"{path}: parameters.{CONFIG} is missing; expected an experiment file, {{value: configs/demo.yaml}}")
+    if wrong := [file for file in flat[CONFIG].listed if not isinstance(file, str)]:
+        raise ConfigError(f"{path}: parameters.{CONFIG} is {wrong[0]!r}; expected a file, such as configs/demo.yaml")
     return dataclasses.replace(sweep, parameters=flat, name=sweep.name or path.stem)
 
 
@@ -149,7 +152,7 @@ def _split(sweep: SweepConfig, words: Sequence[str]) -> tuple[dict[str, Any], li
         if not equals or not (name in sweep.parameters or inner):
             others.append(word)
             continue
-        value = strict.parse_yaml(text, f"{strict.COMMAND_LINE}: {name}")
+        value = parse_yaml(text, f"{strict.COMMAND_LINE}: {name}")
         given = {name: (text, value)}
         if inner and isinstance(value, Mapping):  # W&B's agent gives the parameters in a section together
             given = {key: (str(item), item) for key, item in _leaves(value, name)}
@@ -180,13 +183,18 @@ def _leaves(values: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]
 def _flat(parameters: Mapping[str, Parameter], prefix: str, source: str) -> Iterator[tuple[str, Parameter]]:
     for name, parameter in parameters.items():
         if parameter.parameters:
-            inner = {
-                key: strict.build(Parameter, values, source=f"{source}: parameters.{prefix}{name}.{key}")
-                for key, values in parameter.parameters.items()
-            }
+            section = f"{source}: parameters.{prefix}{name}"
+            inner = {key: _inner(values, f"{section}.{key}") for key, values in parameter.parameters.items()}
             yield from _flat(inner, f"{prefix}{name}.", source)
         else:
             yield f"{prefix}{name}", parameter
+
+
+def _inner(values: Any, source: str) -> Parameter:
+    """A parameter in a section. ConfigError when it is none."""
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"{source}: expected keys with values, such as {{value: 3}}, got {values!r}")
+    return strict.build(Parameter, values, source=source)
 
 
 def is_seed(name: str) -> bool:

@@ -21,6 +21,7 @@ from agents.experiment import ExperimentConfig
 from agents.inspect import MakeEnv
 from agents.sweep.space import Trial
 from agents.training import stages
+from agents.training.beginning import weights_now, weights_then
 from agents.training.measure import measure
 from agents.training.runs import load_run
 from agents.training.sources import Sources
@@ -66,6 +67,8 @@ class Result:
     """Of the code."""
     machine: dict[str, Any]
     """What it ran on."""
+    init_from: str | None = None
+    """Digest of the weights that it began with; null where it began anew, and in results from before it was kept."""
 
     def save(self, folder: Path) -> None:
         """Write FOLDER/result.json."""
@@ -94,15 +97,19 @@ def read_result(path: Path) -> Result:
 def adopt(trial: Trial, folder: Path, dataset: str) -> Result | None:
     """The result of the same experiment in a neighbouring sweep's folder, kept in `folder` too; None where there is none.
 
-    Every ablation has the default among its trials: it is run once.
+    Every ablation has the default among its trials: it is run once. What began with other weights is another experiment.
     """
+    beginning = weights_now(trial.experiment)
+    if beginning is None and trial.experiment.train.init_from is not None:
+        return None  # nobody can tell
     for path in sorted(folder.parent.parent.glob(f"*/*/{RESULT}")):
         neighbour = path.parent
         try:
             found = load_result(trial, neighbour)
+            same = found is not None and (found.init_from or weights_then(neighbour)) == beginning
         except (ConfigError, CheckpointError):
             continue  # other settings, or of no use
-        if found is not None and found.dataset == dataset and (neighbour / SETTINGS).exists():
+        if found is not None and same and found.dataset == dataset and (neighbour / SETTINGS).exists():
             strict.dump(trial.experiment, folder / SETTINGS)
             result = dataclasses.replace(found, name=trial.name, group=trial.group, parameters=trial.parameters)
             result.save(folder)
@@ -189,6 +196,7 @@ def _collect(trial: Trial, folder: Path) -> Result:
         dataset=manifest.data.fingerprint,
         commit=code_commit(),
         machine=this_machine(),
+        init_from=weights_then(folder),
     )
 
 

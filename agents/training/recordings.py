@@ -19,7 +19,16 @@ import torch
 from torch import Tensor
 
 from agents.experiment import DataConfig, ExperimentConfig
-from agents.training.sources import Part, Sources, fingerprint_of, parts_of, recorded_blocks, require_one_model, robots_of
+from agents.training.sources import (
+    Part,
+    Sources,
+    fingerprint_of,
+    parts_of,
+    recorded_blocks,
+    require_one_model,
+    robots_of,
+    worlds_of,
+)
 from worldmodel.data import (
     Batches,
     FrameCache,
@@ -36,6 +45,7 @@ from worldmodel.data.loading.cache import cache_bytes
 from worldmodel.data.loading.index import Split
 from worldmodel.data.loading.instructed import INSTRUCTION, InstructedWindows
 from worldmodel.data.loading.sampler import EpochOrder
+from worldmodel.data.split_stats import split_stats
 from worldmodel.errors import DataError
 from worldmodel.framing import Framing
 from worldmodel.nn.embodied import Body
@@ -107,8 +117,7 @@ class Recordings:
         """
         self.parts, self.caches, self.keys, self.config = tuple(parts), tuple(caches), keys, config
         self.optional, self.instructions = optional, instructions
-        by_number = {part.embodiment: part.dataset.spec for part in reversed(parts)}
-        self.worlds: tuple[WorldSpec, ...] = tuple(by_number[number] for number in sorted(by_number))
+        self.worlds: tuple[WorldSpec, ...] = worlds_of(parts)
         self.world: WorldSpec = self.worlds[0]
         self.framing: Framing = config.framing
         self.spec: WorldSpec = self.framing.spec(self.world)
@@ -135,12 +144,17 @@ class Recordings:
         return set().union(*(part.dataset.seeds for part in self.parts))
 
     def normalisation(self, embodiment: int = 0) -> dict[str, MeanStd]:
-        """Mean and standard deviation of the vectors that the model reads, and of the action, over an embodiment's datasets."""
+        """Mean and standard deviation of the vectors that the model reads, and of the action, over an embodiment's datasets.
+
+        Of the episodes that are trained on: those kept for validation say nothing.
+        """
         world = self.worlds[embodiment]
         vectors = [key for key in _own(self.keys, world, self.optional) if world.sensors[key].kind == "vector"]
         columns = {key: sensor_columns(world)[key] for key in vectors} | {"action": "action"}
-        stats = [part.dataset.stats for part in self.parts if part.embodiment == embodiment]
-        merged = {c: merge([s[c] for s in stats]) for c in columns.values() if all(c in s for s in stats)}
+        datasets = [part.dataset for part in self.parts if part.embodiment == embodiment]
+        found = [split_stats(dataset, columns.values(), "train", self.config.val_fraction) for dataset in datasets]
+        stats = [each for each in found if each]  # a dataset may have no episode in the split
+        merged = {c: merge([s[c] for s in stats]) for c in columns.values() if stats and all(c in s for s in stats)}
         return normalisation_of(merged, columns)
 
     def windows(

@@ -23,7 +23,7 @@ from agents.episode_goals import EpisodeGoals, has_episode_goals
 from agents.experiment import CostConfig, ExperimentConfig, PlannerConfig
 from agents.goals import goal_from_picture, goal_observation
 from agents.mpc import MPCAgent
-from agents.planners import build_planner
+from agents.planners import Planner, build_planner
 from agents.training.recorded import Recorded, load_recorded
 from agents.worldspec import spec_of
 from worldmodel.errors import CheckpointError, ConfigError, MismatchError, unknown_name
@@ -185,11 +185,12 @@ def failing(run: Run, sensors: tuple[str, ...], without: Sequence[str]) -> tuple
 
 
 def build_agent(
-    run: Run, planner: PlannerConfig, cost: CostConfig, env: gymnasium.Env, without: Sequence[str] = ()
+    run: Run, planner: PlannerConfig | Planner, cost: CostConfig | Cost, env: gymnasium.Env, without: Sequence[str] = ()
 ) -> MPCAgent:
     """The planning agent of a run; `env` is asked for a goal picture when the cost needs one, and must fit.
 
-    The run's model is the embodiment of this environment from now on. `without`: sensors that have failed.
+    A planner or a cost of one's own takes the place of a configured one; such a planner has all the time that it takes. The
+    run's model is the embodiment of this environment from now on. `without`: sensors that have failed.
     """
     require_plans(run)
     sensors, dead = failing(run, sensors_of(run, env), without)
@@ -197,17 +198,22 @@ def build_agent(
     run.model.embody(number)
     recorded = run.recorded.actions if run.recorded is not None and number == 0 else None  # kept of the first embodiment alone
     recorded = run.heads.recorded(number) if run.heads is not None else recorded
+    seconds = None
+    if isinstance(planner, PlannerConfig):
+        seconds = planner.decision_seconds
+        proposals = recorded if recorded is not None and len(recorded) else None
+        planner = build_planner(planner.chosen, run.model.spec.action, proposals)
     return MPCAgent(
         run.model,
-        build_planner(planner.chosen, run.model.spec.action, recorded if recorded is not None and len(recorded) else None),
-        build_cost(run, cost, env),
+        planner,
+        build_cost(run, cost, env) if isinstance(cost, CostConfig) else cost,
         sensors=sensors,
         dead=dead,
         context_length=run.manifest.context_length,
         action_block=run.manifest.action_block,
         tubelet=run.model.encoder.tubelet,
         prepare=run.prepare,
-        decision_seconds=planner.decision_seconds,
+        decision_seconds=seconds,
         device=run.device,
     )
 

@@ -16,6 +16,7 @@ import numpy as np
 from agents.experiment import DataConfig, ExperimentConfig
 from worldmodel.data import Dataset, FrameCache
 from worldmodel.errors import ConfigError, MismatchError
+from worldmodel.types import WorldSpec
 
 Sources = Path | Sequence[Path]
 """A dataset, or several that are mixed; none at all when the configuration names them."""
@@ -76,6 +77,12 @@ def _alike(one: Dataset, other: Dataset, sensors: Sequence[str]) -> bool:
 def robots_of(config: ExperimentConfig) -> tuple[str, ...] | None:
     """What `parts_of` tells robots apart by; None where the model is of one."""
     return config.model.sensors if config.model.embodiments else None
+
+
+def worlds_of(parts: Sequence[Part]) -> tuple[WorldSpec, ...]:
+    """What was recorded of each embodiment, as the first of its datasets says it."""
+    by_number = {part.embodiment: part.dataset.spec for part in reversed(parts)}
+    return tuple(by_number[number] for number in sorted(by_number))
 
 
 def fingerprint_of(parts: Sequence[Part]) -> str:

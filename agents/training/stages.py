@@ -11,6 +11,7 @@ import contextlib
 import dataclasses
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import gymnasium
 import torch
@@ -20,10 +21,12 @@ from agents.evaluation.evaluate import evaluate
 from agents.evaluation.scores import CEILING, Evaluation
 from agents.experiment import ExperimentConfig
 from agents.players import make_agent
+from agents.training.beginning import require_same_beginning
 from agents.training.best import Best
 from agents.training.recorded import RECORDED, keep
 from agents.training.recordings import Recordings, open_recordings
 from agents.training.runs import Heads, Run, load_run
+from agents.training.saving import save_run
 from agents.training.shaping import shaping
 from agents.training.sources import Sources, fingerprint_of, parts_of, robots_of
 from worldmodel.diagnostics import Health
@@ -37,7 +40,7 @@ from worldmodel.train.begin import begin_from, scaled_as, seen_before
 from worldmodel.train.checkpoint import MANIFEST, MODEL, load_checkpoint, read_manifest, save_model, write_manifest
 from worldmodel.train.device import resolve_device
 from worldmodel.train.logging import Loggers, LoggingConfig, aliases, open_logger
-from worldmodel.train.manifest import DataSummary, Embodiment, Manifest, new_manifest, seed_ranges
+from worldmodel.train.manifest import Manifest
 from worldmodel.train.ranks import Ranks
 from worldmodel.train.trainer import Trainer
 
@@ -56,8 +59,9 @@ def trained(config: ExperimentConfig, data: Sources, run_dir: Path) -> bool:
             load_checkpoint(run_dir).manifest,
             fingerprint_of(parts_of(data, config.data, robots_of(config))),
         )
+        require_same_beginning(config, run_dir)
     except WorldModelError:
-        return False  # not there, or not whole: it is made again
+        return False  # not there, or not whole: it is made again; or it began with other weights, and is refused there
     before, after = shaping(manifest.experiment), shaping(strict.to_plain(config))
     whole = config.train.max_cpu_seconds is not None or manifest.step == config.train.num_steps
     return whole and (manifest.data.fingerprint, before) == (fingerprint, after)
@@ -84,12 +88,15 @@ def fit_model(config: ExperimentConfig, data: Sources, run_dir: Path, *, resume:
     """
     if resume and trained(config, data, run_dir):
         return
+    if resume:
+        require_same_beginning(config, run_dir)
     ranks = Ranks()
     recordings = open_recordings(data, config, progress)
     parent = None if config.train.init_from is None else load_checkpoint(Path(config.train.init_from))
     bodies = recordings.bodies()
     if parent is not None:
-        bodies = tuple(Body(body.spec, scaled_as(parent.manifest, body.normalisation)) for body in bodies)
+        scales = [scaled_as(parent.manifest, body.normalisation, number) for number, body in enumerate(bodies)]
+        bodies = tuple(Body(body.spec, scale) for body, scale in zip(bodies, scales, strict=True))
     part = {"rank": ranks.rank, "world_size": ranks.world_size}
     train = recordings.batches(config.train.num_frames, config.train.batch_size, config.train.seed, **part)
     val = recordings.windows(config.train.num_frames, "val") if config.data.val_fraction > 0 else None
@@ -101,32 +108,19 @@ def fit_model(config: ExperimentConfig, data: Sources, run_dir: Path, *, resume:
         objective = build_objective(config.objective, model)
     plain = strict.to_plain(config)
     shape = shaping(plain)
-    identity = {"dataset": recordings.fingerprint} | {name: shape[name] for name in ("data", "model", "objective")}
+    identity: dict[str, Any] = {"dataset": recordings.fingerprint, "scaled_by": "training episodes"}
+    identity |= {name: shape[name] for name in ("data", "model", "objective")}
     if recordings.streamed:
         identity["streamed"] = config.data.buffer_windows  # another buffer is another order
     if parent is not None:
         identity["init_from"] = parent.manifest.checksums[MODEL]
     seeds = recordings.seeds
     if parent is not None:
-        seeds |= seen_before(parent.manifest, recordings.world.env_id)
+        seeds |= seen_before(parent.manifest, [world.env_id for world in recordings.worlds])
 
     def save(folder: Path, step: int) -> Manifest:
-        manifest = new_manifest(
-            recordings.world,
-            model=strict.to_plain(model.config),
-            heads=None,
-            experiment=plain,
-            context_length=config.model.context_length,
-            data=DataSummary(recordings.fingerprint, recordings.num_episodes, recordings.num_frames, seed_ranges(seeds)),
-            step=step,
-            framing=recordings.framing,
-            normalisation=bodies[0].normalisation,
-            embodiments=[
-                Embodiment(world, dict(body.normalisation))
-                for world, body in zip(recordings.worlds[1:], bodies[1:], strict=True)
-            ],
-        )
-        return save_model(folder, model, None, manifest, target=objective.ema.encoder if objective.ema is not None else None)
+        target = objective.ema.encoder if objective.ema is not None else None
+        return save_run(folder, model, recordings, config, step, target=target, seen=seeds)
 
     with open_logger(config.logging, run_dir, plain) as logger:
         best = None if config.logging.wandb == "disabled" else Best(run_dir, save, logger)
@@ -141,7 +135,6 @@ def fit_model(config: ExperimentConfig, data: Sources, run_dir: Path, *, resume:
         return
     forget_results(run_dir)
     save(run_dir, step)
-    strict.dump(config, run_dir / "config.yaml")
     if not config.objective.plans:  # no stage follows
         publish(config, run_dir)
 

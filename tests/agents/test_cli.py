@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import re
 import shlex
 import subprocess
 import sys
@@ -10,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from agents import arguments, cli
+from agents import arguments, cli, parsing
+from agents.console import Screen
 from worldmodel.errors import ConfigError, DataError
 
 TINY = "configs/tiny.yaml"
@@ -25,7 +28,7 @@ def complaint(capsys: pytest.CaptureFixture[str], *words: str) -> str:
 
 
 def parse(line: str) -> arguments.Command:
-    return arguments.parse(shlex.split(line))
+    return parsing.parse(shlex.split(line))
 
 
 def test_flags_and_settings_may_be_mixed() -> None:
@@ -42,15 +45,32 @@ def test_ray_needs_no_address() -> None:
     assert parse("record --config a.yaml --ray head:6379") == arguments.Record(config=Path("a.yaml"), ray="head:6379")
 
 
+@pytest.mark.parametrize("name", arguments.COMMANDS)
+def test_a_misspelt_flag_of_any_command_is_told_with_the_right_one(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The parser's own help says which flags there are: each without its last letter is none of them."""
+    with pytest.raises(SystemExit):
+        cli.main([name, "--help"])
+    flags = set(re.findall(r"--[a-z][a-z-]*(?= |$)", capsys.readouterr().out)) - {"--help", "--debug", "--data"}
+    assert flags or name == "doctor"
+    for flag in flags:
+        assert f"worldmodel {name} has no flag {flag}x; did you mean {flag}?" in complaint(capsys, name, f"{flag}x", "a")
+
+
+def test_a_flag_may_be_written_with_an_underline_and_values_may_begin_with_a_dash() -> None:
+    assert parse("repair D --dry_run") == arguments.Repair(Path("D"), dry_run=True)
+    assert parse("record --config a.yaml --seed -1") == arguments.Record(Path("a.yaml"), seed=-1)
+    assert parse("train --config a.yaml --data b --data c") == arguments.Train(Path("a.yaml"), (Path("b"), Path("c")))
+
+
 def test_every_command_of_the_manual_is_understood() -> None:
-    assert arguments.parse(["demo"]) == arguments.Demo(out=Path("runs/demo"))
+    assert parsing.parse(["demo"]) == arguments.Demo(out=Path("runs/demo"))
     evaluate = arguments.Evaluate(Path("R"), 5, 1, "random,expert", Path("F"))
     assert parse("evaluate --run R --episodes 5 --seed 1 --agents random,expert --json F") == evaluate
-    assert arguments.parse(["evaluate", "--run", "R"]) == arguments.Evaluate(Path("R"), agents=None)
+    assert parsing.parse(["evaluate", "--run", "R"]) == arguments.Evaluate(Path("R"), agents=None)
     assert parse("play --run R --seed 3 --video a.mp4") == arguments.Play(Path("R"), 3, Path("a.mp4"))
     assert parse("report --run R") == arguments.Report(Path("R"))
-    assert arguments.parse(["inspect", "D"]) == arguments.Inspect(Path("D"))
-    assert arguments.parse(["doctor"]) == arguments.Doctor()
+    assert parsing.parse(["inspect", "D"]) == arguments.Inspect(Path("D"))
+    assert parsing.parse(["doctor"]) == arguments.Doctor()
 
 
 @pytest.mark.parametrize(
@@ -61,8 +81,14 @@ def test_every_command_of_the_manual_is_understood() -> None:
         ("record", "worldmodel record needs --config FILE.yaml"),
         ("record --config", "--config needs a value"),
         ("record --config a --epsiodes 3", "did you mean --episodes?"),
-        ("record --config a --episodes many", "--episodes: expected a number, got 'many'"),
-        ("play --run R --seed x", "--seed: expected a number, got 'x'"),
+        ("record --config a --episodes many", "--episodes: expected a whole number, got 'many'; see worldmodel record --help"),
+        ("play --run R --seed 1.5", "--seed: expected a whole number, got '1.5'"),
+        ("train --confg a", "worldmodel train has no flag --confg; did you mean --config?"),
+        ("train -config a", "worldmodel train has no flag -config; did you mean --config?"),
+        ("import a --otu=b", "worldmodel import has no flag --otu; did you mean --out?"),
+        ("inspect --path a", "worldmodel inspect has no flag --path; expected --sheet"),
+        ("doctor --fast", "worldmodel doctor has no flag --fast; expected none"),
+        ("train --config a --out b --out c", "--out is given twice; expected it once"),
         ("inspect", "worldmodel inspect needs DATA|RUN"),
         ("inspect a b", "b"),
         ("inspect nowhere", "nowhere: no such folder"),
@@ -85,6 +111,13 @@ def test_every_command_of_the_manual_is_understood() -> None:
         (f"train --config {TINY} --data configs", "configs"),
         (f"train --config {TINY} --data configs --out nowhere --resume", "nowhere holds no training state to resume"),
         ("evaluate --run nowhere", "nowhere"),
+        ("evaluate --run nowhere --json configs", "--json: configs is a folder; expected a file, such as configs/NAME"),
+        ("play --run nowhere --video LICENSE/a.mp4", "--video: LICENSE is a file; expected a folder"),
+        ("play --run nowhere --seed -1", "--seed is -1; expected a whole number"),
+        ("inspect nowhere --sheet configs", "--sheet: configs is a folder"),
+        ("curate nowhere --where success --out configs", "--out: configs is a folder"),
+        ("merge a b --out LICENSE/c", "--out: LICENSE is a file"),
+        ("report --run LICENSE", "--run: LICENSE is a file; expected a folder"),
         ("evaluate --run configs", "configs"),
         ("play --run nowhere", "nowhere"),
         ("report --run nowhere", "nowhere"),
@@ -165,3 +198,11 @@ def test_help_lists_the_commands_without_loading_torch_or_mujoco() -> None:
 def test_the_package_runs_as_a_module() -> None:
     done = subprocess.run([sys.executable, "-m", "worldmodel", "recrod"], capture_output=True, text=True, check=False)
     assert done.returncode == 2 and "Did you mean 'record'?" in done.stderr
+
+
+def test_a_terminal_without_utf_8_lacks_a_character_and_no_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="ascii", write_through=True))
+    monkeypatch.setattr(cli, "run", lambda _: Screen().say("an arm, 3 × 4 cm") or 0)
+    assert cli.main(["doctor"]) == 0
+    assert written.getvalue() == b"an arm, 3 ? 4 cm\n"

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from agents import cli, commands
+from agents import cli
 from agents.report import read_video
+from agents.training import command as training
 from agents.training import stages
 from agents.training.folder import held
 from agents.training.runs import load_run
@@ -286,7 +287,7 @@ def test_two_trainings_do_not_share_a_folder(
         return {}
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(commands, "measure", measure)
+        patch.setattr(training, "measure", measure)
         assert cli.main(words) == 0
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from agents import arguments, commands
+from agents import commands, parsing
 from agents.console import Screen
 from agents.experiment import EnvConfig
 from agents.recording.record import RecordConfig, record
@@ -75,7 +75,7 @@ def validated(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, torch.Tensor]]:
 
 def run(*words: str) -> str:
     screen = io.StringIO()
-    assert commands.run(arguments.parse(words), make_env, Screen(screen)) == 0
+    assert commands.run(parsing.parse(words), make_env, Screen(screen)) == 0
     return screen.getvalue()
 
 

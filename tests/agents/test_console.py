@@ -74,6 +74,45 @@ def test_the_score_table_is_whole_in_a_log() -> None:
     assert cells == "worldmodel:progress 60 95.0 % 86.3 to 98.3 % 98.1 % 0.5 % 212 ms 340 ms"
 
 
+def narrow_scores(monkeypatch: pytest.MonkeyPatch, width: int, *names: str) -> list[str]:
+    """The lines of a score table on a terminal of so many columns, without its colours."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", str(width))
+    score = {
+        "n": 60,
+        "success": {"rate": 0.95, "low": 0.8630, "high": 0.9829},
+        "objects_cleared": 0.981,
+        "dropped": 0.005,
+        "plan_ms": {"p50": 212.4, "p95": 340.0},
+    }
+    file = io.StringIO()
+    Screen(file).scores({"protocol": {"hash": "5e57a2793c46"}, "agents": dict.fromkeys(names, score)})
+    lines = [line.rstrip() for line in re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", file.getvalue()).splitlines()]
+    assert max(map(len, lines)) <= width and not any("…" in line for line in lines)
+    return lines
+
+
+def test_the_usual_scores_are_a_table_on_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = narrow_scores(monkeypatch, 80, "random", "worldmodel", "expert")
+    row = next(line for line in lines if "worldmodel" in line)
+    assert " ".join(row.split()) == "worldmodel 60 95.0 % 86.3 to 98.3 % 98.1 % 0.5 % 212 ms 340 ms"
+
+
+def test_scores_are_a_block_for_each_agent_where_a_table_has_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = narrow_scores(monkeypatch, 40, "random", "worldmodel:progress", "expert")
+    block = lines[lines.index("worldmodel:progress") :][:8]
+    assert [re.split(r"  +", line.strip()) for line in block[1:]] == [
+        ["n", "60"],
+        ["cleared", "95.0 %"],
+        ["95 % interval", "86.3 to 98.3 %"],
+        ["objects", "98.1 %"],
+        ["dropped", "0.5 %"],
+        ["p50", "212 ms"],
+        ["p95", "340 ms"],
+    ]
+    assert [lines.count(name) for name in ("random", "expert")] == [1, 1]
+
+
 @pytest.mark.parametrize("absent", ["random", "expert"])
 def test_scores_without_floor_or_ceiling_are_not_shown(absent: str) -> None:
     file = io.StringIO()
@@ -118,3 +157,15 @@ def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     with Screen(file).stage("train") as progress:
         progress.update(3, 4, loss="[odd]")
     assert "3/4" in file.getvalue() and "[odd]" in file.getvalue()
+
+
+class Closed(io.StringIO):
+    """A pipe of which nobody reads any more."""
+
+    def write(self, text: str) -> int:
+        raise BrokenPipeError
+
+
+def test_a_closed_pipe_is_for_the_caller_to_end_on() -> None:
+    with pytest.raises(BrokenPipeError):
+        Screen(Closed()).say("one line more")

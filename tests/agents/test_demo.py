@@ -122,3 +122,18 @@ def test_another_configuration_is_not_mixed_in(tmp_path: Path) -> None:
     other = dataclasses.replace(config, train=dataclasses.replace(config.train, num_steps=7))
     with pytest.raises(ConfigError, match=r"train\.num_steps was \d+, is 7.*choose another --out"):
         demo.remember(other, tmp_path)
+
+
+def test_what_cannot_follow_is_told_before_anything_is_recorded(tmp_path: Path) -> None:
+    def make_env(config: EnvConfig, **overrides: object) -> gymnasium.Env:
+        return LineWorld()
+
+    with pytest.raises(ConfigError, match="unknown agent 'wordlmodel'"):
+        asked = dataclasses.replace(ExperimentConfig(), evaluate=EvalConfig(agents=("wordlmodel",)))
+        demo.run(asked, tmp_path / "run", no_env, Screen(io.StringIO()))
+    with pytest.raises(ConfigError, match=r"a grid of 8 by a stem stride"):  # a picture of 8 pixels
+        demo.run(ExperimentConfig(), tmp_path / "run", make_env, Screen(io.StringIO()))
+    assert not (tmp_path / "run").exists()
+    (tmp_path / "letters.txt").touch()
+    with pytest.raises(ConfigError, match=r"holds other files \(letters.txt\)"):
+        demo.run(ExperimentConfig(), tmp_path, no_env, Screen(io.StringIO()))

@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import pytest
 
-from agents import arguments, cli
+from agents import arguments, cli, parsing
 from worldmodel.data import Dataset
 from worldmodel.data.importers import FORMATS, Kind
 
@@ -44,7 +44,7 @@ def complaint(capsys: pytest.CaptureFixture[str], *words: object) -> str:
 
 def test_the_words_are_understood():
     words = ["import", "S", "--out", "D", "--map", "m.yaml", "--kind", "d4rl"]
-    assert arguments.parse(words) == arguments.Import(Path("S"), Path("D"), Path("m.yaml"), "d4rl")
+    assert parsing.parse(words) == arguments.Import(Path("S"), Path("D"), Path("m.yaml"), "d4rl")
     assert typing.get_args(arguments.Kind) == typing.get_args(Kind) == tuple(FORMATS)
 
 

@@ -17,7 +17,7 @@ from agents.evaluation.protocol import EvaluationProtocol
 from agents.evaluation.scores import AgentScore, EpisodeResult
 from agents.evaluation.scores import Evaluation as SavedEvaluation
 from agents.inspect import health_lines
-from agents.planners.sampling import Plan, PlanTrace
+from agents.planners.plan import Plan, PlanTrace
 from agents.report import VideoWriter, collect, planner_view, save_diagnostics, save_planner_views, save_strips, write_report
 from agents.report.collect import parse_evaluation, read_curves
 from agents.report.scores import rules

@@ -13,6 +13,7 @@ from agents.recording.record import RecordConfig, record
 from agents.sweep import command
 from agents.sweep.space import Trial
 from agents.sweep.trial import Result
+from agents.training.beginning import weights_now
 from agents.training.sources import Sources, fingerprint_of, parts_of
 from tests.agents.sweep.sweep_fakes import results
 from tests.fakes import LineWorld
@@ -35,7 +36,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         strict.dump(trial.experiment, folder / "config.yaml")
         plain = results(trial.group, trial.experiment.train.seed, 4, 1.0)
         fingerprint = fingerprint_of(parts_of(data, trial.experiment.data))
-        result = dataclasses.replace(plain, name=trial.name, parameters=trial.parameters, dataset=fingerprint)
+        known = {"dataset": fingerprint, "init_from": weights_now(trial.experiment)}
+        result = dataclasses.replace(plain, name=trial.name, parameters=trial.parameters, **known)
         result.save(folder)
         return result
 

@@ -11,7 +11,7 @@ from typing import Any
 from agents.console import Screen
 from agents.sweep import command
 from tests.fakes import LineWorld
-from worldmodel.train.trainer import Trainer
+from worldmodel.train.update import Update
 
 UPDATE = 4
 """In which it dies."""
@@ -21,15 +21,15 @@ WORDS = ("train.seed=0",)
 
 def main(file: Path, data: Path, out: Path) -> None:
     """Never returns."""
-    update, folders = Trainer._update, set()
+    update, folders = Update.__call__, set()
 
-    def dying(self: Trainer, window: Any, number: int, *given: Any) -> dict[str, float]:
-        folders.add(self.run_dir)
+    def dying(self: Update, window: Any, number: int, *given: Any) -> dict[str, float]:
+        folders.add(self.keeper.run_dir)
         if len(folders) == 2 and number == UPDATE:
             os.kill(os.getpid(), signal.SIGKILL)
         return update(self, window, number, *given)
 
-    Trainer._update = dying  # type: ignore[method-assign]
+    Update.__call__ = dying  # type: ignore[method-assign]
     command.run(file, data, out, WORDS, lambda config, **overrides: LineWorld(**{**config.kwargs, **overrides}), Screen())
 
 

@@ -18,6 +18,7 @@ from agents import cli
 from agents.console import Screen
 from agents.evaluation.evaluate import EvalConfig
 from agents.evaluation.protocol import wilson
+from agents.experiment import EnvConfig, load_experiment
 from agents.recording.record import RecordConfig, record
 from agents.sweep import command, table
 from agents.sweep.space import Trial, load_sweep, trials_of
@@ -26,7 +27,9 @@ from agents.training import stages
 from tests.agents.sweep import killed_sweep
 from tests.agents.sweep.sweep_fakes import BASE, make_env, results
 from tests.fakes import LineWorld
-from worldmodel.errors import ConfigError, WorldModelError
+from worldmodel.errors import ConfigError, MismatchError, WorldModelError
+from worldmodel.progress import NoProgress
+from worldmodel.train.checkpoint import read_manifest, write_manifest
 from worldmodel.train.logging import read_metrics
 from worldmodel.train.state import load_state
 from worldmodel.train.trainer import Trainer
@@ -154,6 +157,27 @@ def test_an_experiment_that_a_neighbouring_sweep_has_run_is_taken_over(file: Pat
     assert two["cpu_seconds"] and one["group"] == "rollout_steps1"
 
 
+def test_what_began_with_other_weights_is_not_taken_over(file: Path, data: Path, tmp_path: Path, quick: list[str]) -> None:
+    words = ("train.seed=0", "objective.sigreg_coef=0.05", f"train.init_from={tmp_path / 'parent'}")
+    parent = load_experiment(tmp_path / "base.yaml", ["train.num_steps=1"])
+    stages.fit_model(parent, data, tmp_path / "parent", resume=False, progress=NoProgress())
+    first, second, third = tmp_path / "first", tmp_path / "second", tmp_path / "third"
+
+    def swept_into(out: Path) -> int:
+        quick.clear()
+        assert command.run(file, data, out, words, make_env, Screen(io.StringIO())) == 0
+        return len(quick)
+
+    assert swept_into(first) == 1 and swept_into(second) == 0
+    manifest = read_manifest(tmp_path / "parent")
+    write_manifest(tmp_path / "parent", dataclasses.replace(manifest, checksums={"model.safetensors": "0" * 64}))
+    assert swept_into(third) == 1
+    for out in (first, second):  # what was taken over knows too
+        with pytest.raises(MismatchError, match=r"began with .*parent, which was trained again since.*delete it") as caught:
+            swept_into(out)
+        assert "\n" not in str(caught.value)
+
+
 def test_a_failed_trial_is_told_and_the_others_run(
     file: Path, data: Path, quick: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -271,3 +295,29 @@ def test_trials_that_mix_their_data_differently_are_each_gone_on_with(file: Path
         assert command.run(file, (data, more), file.parent / "out", (), make_env, Screen(screen)) == 0
         assert f"4 trials, {finished} finished already" in screen.getvalue()
     assert len(quick) == 4
+
+
+@pytest.mark.parametrize(
+    ("parameter", "told"),
+    [
+        ("evaluate.agents: {values: [[worldmodel], [worldmodel, wordlmodel]]}", "unknown agent 'wordlmodel'"),
+        ("train.num_frames: {values: [3, 9]}", "lower train.num_frames"),
+        ("evaluate.num_objects: {values: [2, 99]}", "no room for 99"),
+        ("data.image_size: {values: [null, 3]}", "a picture of 3 x 3"),
+        ("train.init_from: {values: [null, nowhere]}", "train.init_from: no such folder"),
+    ],
+)
+def test_a_trial_that_could_not_end_is_told_before_the_first_begins(
+    parameter: str, told: str, file: Path, data: Path, quick: list[str]
+) -> None:
+    def crowded(config: EnvConfig, **overrides: Any) -> LineWorld:
+        if overrides.get("num_objects") == 99:
+            raise ConfigError("no room for 99")
+        return make_env(config, **overrides)
+
+    base = file.parent / "base.yaml"
+    base.write_text(base.read_text().replace("{kwargs: {num_objects: 2, max_sweeps: 4}}", "{kwargs: {num_objects: 2}}"))
+    file.write_text(f"method: grid\nparameters:\n  config: {{value: {base}}}\n  {parameter}\n")
+    with pytest.raises(ConfigError, match=f"^trial .*: .*{told}"):
+        command.run(file, data, file.parent / "out", (), crowded, Screen(io.StringIO()))
+    assert quick == [] and not (file.parent / "out").exists()

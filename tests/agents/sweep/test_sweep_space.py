@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agents import arguments
+from agents import arguments, parsing
 from agents.sweep.draw import DISTRIBUTIONS, distribution_of
 from agents.sweep.space import Trial, load_sweep, trials_of
 from worldmodel.errors import ConfigError
@@ -125,7 +125,7 @@ def test_wandbs_agent_calls_each_of_its_trials(tmp_path: Path) -> None:
         words: list[str] = []
         for chunk in create_sweep_command(list(sweep.command)):
             words += variables[chunk[2:-1]] if chunk.startswith("${") else [chunk]
-        command = arguments.parse(words[1:])
+        command = parsing.parse(words[1:])
         assert isinstance(command, arguments.Sweep) and command.file == Path("try.yaml")
         assert trials_of(sweep, command.overrides) == [trial]
 
@@ -208,6 +208,20 @@ def test_distributions_are_those_of_their_names() -> None:
         ("train.seed: {values: [0, x]}", r"trial .*: train\.seed: expected integer, got 'x'"),
         ("settings: {value: train.sed=1}", r"trial .*: unknown key 'train\.sed'; did you mean 'train\.seed'"),
         ("train.num_frames: {value: 2}", r"train\.num_frames is 2; expected at least 3"),
+        ("train.seed: {values: []}", r"parameters\.train\.seed: values is empty; expected a list of one or more"),
+        ("train: {parameters: {seed: {values: []}}}", r"parameters\.train\.seed: values is empty"),
+        ("train.seed: {values: 3}", r"parameters\.train\.seed\.values: expected list of values or null, got 3"),
+        ("train.seed: {values: abc}", r"parameters\.train\.seed\.values: expected list of values or null, got 'abc'"),
+        ("train: {parameters: {seed: 3}}", r"parameters\.train\.seed: expected keys with values, such as {value: 3}, got 3"),
+        (
+            "train.seed: {values: [0, 1], probabilities: [0, 0]}",
+            r"probabilities is \[0\.0, 0\.0\]; expected numbers of at least 0",
+        ),
+        ("train.seed: {values: [0, 1], probabilities: [-1, 2]}", r"probabilities is \[-1\.0, 2\.0\]"),
+        ("train.seed: {values: [0, 1], probabilities: [.nan, 2]}", r"probabilities is \[nan, 2\.0\]"),
+        ("train.learning_rate: {min: 0.1, max: .inf}", "max is inf; expected a number$"),
+        ("train.learning_rate: {distribution: q_normal, mu: .nan}", "mu is nan; expected a number$"),
+        ("train.learning_rate: {distribution: q_uniform, min: 0, max: 1, q: 0}", "q is 0; expected a number above 0"),
     ],
 )
 def test_a_slip_is_one_line_that_names_the_file(tmp_path: Path, parameters: str, message: str) -> None:
@@ -222,12 +236,20 @@ def test_a_slip_is_one_line_that_names_the_file(tmp_path: Path, parameters: str,
     [
         ("method: bayse\nparameters: {config: {value: BASE}}\n", "method is 'bayse'; expected grid, random or bayes"),
         (
-            "method: bayes\nparameters: {config: {value: BASE}, train.seed: {min: 0, max: 9}, train.bf16: {values: [0, 1]}}\n",
+            "method: bayes\nmetric: {name: val/loss}\n"
+            "parameters: {config: {value: BASE}, train.seed: {min: 0, max: 9}, train.bf16: {values: [0, 1]}}\n",
             r"try: method is bayes, and train\.seed, train\.bf16 not fixed: W&B's server chooses .*or use method: random",
         ),
         ("method: grid\nparameters: {train.seed: {value: 0}}\n", r"parameters\.config is missing"),
         ("parameters: {config: {value: BASE}}\n", "key 'method' is missing"),
         ("method: random\nparameters: {config: {value: BASE}, train.seed: {min: 0, max: 9}}\n", "run_cap is not given"),
+        (
+            "method: bayes\nparameters: {config: {value: BASE}}\n",
+            r"try.yaml: metric\.name is missing; expected the name of a metric",
+        ),
+        ("method: grid\nmetric: {goal: maximize}\nparameters: {config: {value: BASE}}\n", r"metric\.name is missing"),
+        ("method: grid\nmetric: {name: 3}\nparameters: {config: {value: BASE}}\n", r"metric\.name is 3; expected the name"),
+        ("method: grid\nparameters: {config: {value: 3}}\n", r"parameters\.config is 3; expected a file"),
         ("method: grid\nparameters: {config: {value: nowhere.yaml}}\n", r"nowhere\.yaml: no such configuration file"),
     ],
 )

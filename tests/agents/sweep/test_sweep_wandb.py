@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_command_args
 
-from agents import arguments
+from agents import arguments, parsing
 from agents.console import Screen
 from agents.sweep import command
 from agents.sweep.space import Trial, load_sweep
@@ -52,7 +52,7 @@ class Agent:
         words: list[str] = []
         for chunk in create_sweep_command([*self.command, *more]):
             words += variables[chunk[2:-1]] if chunk.startswith("${") else [chunk]
-        called, screen = arguments.parse(words[1:]), io.StringIO()
+        called, screen = parsing.parse(words[1:]), io.StringIO()
         assert isinstance(called, arguments.Sweep)
         command.run(called.file, called.data, called.out, called.overrides, make_env, Screen(screen))
         return screen.getvalue()

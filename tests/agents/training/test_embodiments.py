@@ -29,10 +29,12 @@ from agents.training.measure import measure
 from agents.training.recordings import Recordings, open_recordings
 from agents.training.runs import Run, build_agent, load_run
 from tests.fakes import LineWorld
+from worldmodel.data import Dataset, in_validation
 from worldmodel.diagnostics import horizon_errors
 from worldmodel.errors import ConfigError, DataError, MismatchError
+from worldmodel.normalisation import MeanStd
 from worldmodel.progress import NoProgress
-from worldmodel.train.checkpoint import read_manifest
+from worldmodel.train.checkpoint import read_manifest, write_manifest
 
 
 class OtherWorld(LineWorld):
@@ -99,6 +101,34 @@ def test_the_manifest_keeps_both_robots(run_dir: Path) -> None:
     assert (manifest.spec.action.dim, other.spec.action.dim) == (2, 3)
     assert (len(manifest.normalisation["state"].mean), len(other.normalisation["state"].mean)) == (6, 9)
     assert other.normalisation["state"].mean[-3:] == pytest.approx((5, 6, 7))
+
+
+def test_each_robot_is_scaled_by_its_own_training_episodes(run_dir: Path, data: tuple[Path, Path]) -> None:
+    manifest = read_manifest(run_dir)
+    for root, scale in zip(data, (manifest.normalisation, manifest.embodiments[0].normalisation), strict=True):
+        dataset = Dataset.open(root)
+        trained = [k for k, row in enumerate(dataset.episodes) if not in_validation(row.seed, 0.25)]
+        felt = np.concatenate([dataset.read_episode(k).observations["state"] for k in trained])
+        assert 0 < len(trained) < 24
+        np.testing.assert_allclose(scale["state"].mean, felt.mean(axis=0, dtype=np.float64), rtol=1e-6, atol=1e-9)
+
+
+def test_training_on_keeps_each_robots_own_scale(run_dir: Path, data: tuple[Path, Path], tmp_path: Path) -> None:
+    """Also where both feel as many numbers."""
+    one, two = read_manifest(run_dir), tmp_path / "two"
+    twins = config(embodiments=True)
+    twins = dataclasses.replace(twins, train=dataclasses.replace(twins.train, num_steps=1))
+    part = dataclasses.replace(twins.data, mixture=tuple(MixturePart(str(data[0]), embodiment=n) for n in (0, 1)))
+    twins = dataclasses.replace(twins, data=part)
+    stages.fit_model(twins, (), tmp_path / "parent", resume=False, progress=NoProgress())
+    parent = read_manifest(tmp_path / "parent")
+    moved = {"state": MeanStd((9.0,) * 6, (2.0,) * 6), "action": parent.normalisation["action"]}
+    body = dataclasses.replace(parent.embodiments[0], normalisation=moved)
+    write_manifest(tmp_path / "parent", dataclasses.replace(parent, embodiments=(body,)))
+    child = dataclasses.replace(twins, train=dataclasses.replace(twins.train, init_from=str(tmp_path / "parent")))
+    stages.fit_model(child, (), two, resume=False, progress=NoProgress())
+    assert read_manifest(two).normalisation["state"] == one.normalisation["state"]
+    assert read_manifest(two).embodiments[0].normalisation["state"] == moved["state"]
 
 
 def test_projections_are_each_robots_own_and_the_trunk_is_shared(run_dir: Path) -> None:

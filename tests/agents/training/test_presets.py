@@ -86,7 +86,7 @@ def test_every_ablation_has_our_default_among_its_trials(monkeypatch: pytest.Mon
     monkeypatch.chdir(CONFIGS.parent)
     assert {path.stem for path in SWEEPS} == {
         "presets", "tokens", "normalisation", "rollout", "regulariser", "inverse_dynamics", "actions", "sensors",
-        "pretraining",
+        "pretraining", "touch",
     }  # fmt: skip
 
     def shape(experiment: ExperimentConfig) -> tuple[object, ...]:

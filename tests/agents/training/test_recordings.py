@@ -23,7 +23,7 @@ from agents.training.recordings import open_recordings
 from agents.training.runs import build_agent, load_run
 from agents.worldspec import spec_of
 from tests.fakes import LineWorld
-from worldmodel.data import Dataset, JoinedWindows, StreamedWindows, Windows
+from worldmodel.data import Dataset, DatasetWriter, JoinedWindows, StreamedWindows, Windows, finalize, in_validation
 from worldmodel.errors import CheckpointError, ConfigError, DataError, MismatchError
 from worldmodel.framing import Framing
 from worldmodel.progress import NoProgress
@@ -73,6 +73,26 @@ def data(root: Path) -> Path:
     return line_data(root, "data")
 
 
+def learned_from(root: Path) -> Dataset:
+    """The episodes of a dataset that are trained on."""
+    dataset = Dataset.open(root)
+    return dataset.select([k for k, row in enumerate(dataset.episodes) if not in_validation(row.seed, 0.25)])
+
+
+def spoiled(data: Path, root: Path) -> Path:
+    """A copy of a dataset whose validation episodes feel and do absurd things."""
+    dataset = Dataset.open(data)
+    with DatasetWriter(root, dataset.spec, fps=dataset.fps) as writer:
+        for k, row in enumerate(dataset.episodes):
+            episode = dataset.read_episode(k)
+            if in_validation(row.seed, 0.25):
+                felt = {**episode.observations, "state": episode.observations["state"] + np.float32(1e6)}
+                episode = dataclasses.replace(episode, observations=felt, actions=np.ones_like(episode.actions))
+            writer.add(episode)
+    finalize(root)
+    return root
+
+
 @pytest.fixture(scope="module")
 def run_dir(root: Path, data: Path) -> Path:
     """A model of blocks of two actions that sees half of the picture."""
@@ -83,7 +103,7 @@ def run_dir(root: Path, data: Path) -> Path:
 
 
 def test_the_manifest_says_how_frames_and_actions_were_cut(run_dir: Path, data: Path) -> None:
-    manifest, stats = read_manifest(run_dir), Dataset.open(data).stats
+    manifest, stats = read_manifest(run_dir), learned_from(data).stats
     assert (manifest.frame_skip, manifest.action_block, manifest.image_size) == (2, 2, 4)
     assert manifest.spec == spec_of(LineWorld(3, ACTIONS)), "the world itself, not as the model sees it"
     for name, column in (("state", "observation.environment_state"), ("action", "action")):
@@ -106,6 +126,19 @@ def test_the_model_scales_vectors_by_the_manifest(run_dir: Path) -> None:
         "action_0@1",
         "action_1@1",
     )
+
+
+@pytest.mark.parametrize("settings", [{}, {"source": "stream"}])
+def test_validation_episodes_say_nothing_of_the_scale(data: Path, tmp_path: Path, settings: dict) -> None:
+    other = spoiled(data, tmp_path / "spoiled")
+    assert Dataset.open(other).stats["observation.environment_state"]["max"].max() > 1e5
+    clean, absurd = (open_recordings(root, config(**settings)).normalisation() for root in (data, other))
+    assert set(clean) == {"state", "action"} and absurd == clean
+    mixed, spoilt = (open_recordings(roots, config(**settings)).normalisation() for roots in ((data, data), (data, other)))
+    assert spoilt == mixed
+    # and none is kept where all episodes are trained on
+    everything = open_recordings(other, config(val_fraction=0.0, **settings)).normalisation()
+    np.testing.assert_allclose(everything["state"].mean, Dataset.open(other).stats["observation.environment_state"]["mean"])
 
 
 def test_recorded_blocks_are_actions_that_followed_each_other(run_dir: Path, data: Path) -> None:
@@ -190,14 +223,15 @@ def test_a_mixture_trains_and_its_datasets_are_remembered(root: Path, data: Path
     parts = (MixturePart(str(data), weight=3.0), MixturePart(str(other)))
     mixed = dataclasses.replace(config(), data=dataclasses.replace(config().data, mixture=parts))
     recordings = open_recordings((), mixed)
-    one, two = Dataset.open(data), Dataset.open(other)
-    assert (recordings.num_episodes, recordings.seeds) == (48, one.seeds | two.seeds)
+    assert (recordings.num_episodes, recordings.seeds) == (48, Dataset.open(data).seeds | Dataset.open(other).seeds)
     windows = recordings.windows(3)
     assert isinstance(windows, JoinedWindows) and len(windows.sources) == 2
     source = recordings.batches(3, 4, seed=0)
     drawn = np.concatenate([windows.source_of(source.sampler.next()) for _ in range(500)])
     assert np.mean(drawn == 0) == pytest.approx(0.75, abs=0.05)
-    mean = np.average([d.stats["action"]["mean"] for d in (one, two)], axis=0, weights=[d.num_frames - 24 for d in (one, two)])
+    learned = [learned_from(path) for path in (data, other)]
+    counts = [dataset.num_frames - dataset.num_episodes for dataset in learned]
+    mean = np.average([dataset.stats["action"]["mean"] for dataset in learned], axis=0, weights=counts)
     np.testing.assert_allclose(recordings.normalisation()["action"].mean, mean)
     assert recordings.recorded_actions(16).shape == (16, 4)
 
