@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from agents import arguments
+from agents import parsing
 from agents.strict import load
 from worldmodel.data import finalize
 from worldmodel.data.importers import ImportMap
@@ -28,7 +28,7 @@ def block(language: str) -> str:
 def test_commands_are_understood(line: str) -> None:
     words = shlex.split(line, comments=True)
     assert words[0] == "worldmodel"
-    arguments.parse(words[1:])
+    parsing.parse(words[1:])
 
 
 def test_the_map_is_read(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import re
 import shlex
 from pathlib import Path
 
-from agents import arguments, strict
+from agents import parsing, strict
 from agents.experiment import ExperimentConfig
 
 ROOT = Path(__file__).parents[1]
@@ -41,4 +41,4 @@ def test_its_commands_are_understood() -> None:
     assert len(lines) >= 3
     for line in lines:
         words = shlex.split(line.replace("$name", "presets"), comments=True)
-        arguments.parse(words[1:])
+        parsing.parse(words[1:])

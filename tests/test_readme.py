@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from agents import arguments, cli
+from agents import cli, parsing
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -44,4 +44,4 @@ def test_every_command_of_the_manual_parses() -> None:
     for line in lines:
         plain = re.sub(r"[][]", "", line.replace("[key=value ...]", "a.b=1"))
         words = ["1" if word in ("N", "S", "W") else word.partition("|")[0] for word in shlex.split(plain)]
-        assert type(arguments.parse(words)).__name__.lower() == words[0]
+        assert type(parsing.parse(words)).__name__.lower() == words[0]

@@ -8,7 +8,7 @@ import shlex
 from pathlib import Path
 from typing import get_args, get_type_hints
 
-from agents import arguments, strict
+from agents import parsing, strict
 from agents.experiment import ExperimentConfig, load_experiment
 from worldmodel.diagnostics import ALARMS
 from worldmodel.encoders.config import SIZES, EncoderConfig, Modality, TokensConfig
@@ -60,6 +60,6 @@ def test_its_commands_are_understood() -> None:
     assert len(lines) == 3
     for line in lines:
         words = shlex.split(line)
-        arguments.parse(words[1:])
+        parsing.parse(words[1:])
         settings = [word for word in words if re.match(r"[a-z_.]+=", word)]
         load_experiment(ROOT / "configs" / "tiny.yaml", settings)

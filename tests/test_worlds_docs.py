@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from agents import arguments, strict
+from agents import parsing, strict
 from agents.experiment import ExperimentConfig
 
 ROOT = Path(__file__).parents[1]
@@ -17,7 +17,7 @@ DOCS = (ROOT / "docs" / "worlds.md").read_text(encoding="utf-8")
 
 def test_every_command_parses() -> None:
     lines = re.findall(r"^worldmodel (.*)$", DOCS, re.MULTILINE)
-    assert [type(arguments.parse(shlex.split(line))).__name__ for line in lines] == ["Record", "Train", "Evaluate", "Inspect"]
+    assert [type(parsing.parse(shlex.split(line))).__name__ for line in lines] == ["Record", "Train", "Evaluate", "Inspect"]
 
 
 def test_the_configuration_is_one_and_the_file_of_its_world() -> None:
