@@ -68,7 +68,8 @@ class HealthReport:
 def health_of(
     run: Run, recordings: Recordings, generator: torch.Generator, calibration: AnyWindows, embodiment: int = 0
 ) -> HealthReport:
-    """Everything, on validation episodes; `calibration` are the windows that surprise is calibrated on, and checked on others.
+    """Everything, on validation episodes; surprise is calibrated on some windows of `calibration`, and checked on others, which
+    may be of the same episodes.
 
     One embodiment is looked at, which the model is from now on. Without heads, in latent units alone. Goals are those of
     episodes that were solved, whoever acted: an actor is drawn for each action (`RecordConfig`), and a dataset does not say

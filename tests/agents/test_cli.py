@@ -7,7 +7,6 @@ import re
 import shlex
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -188,11 +187,9 @@ def test_help_lists_the_commands_without_loading_torch_or_mujoco() -> None:
         "except SystemExit as leave: assert not leave.code\n"
         "assert not {'torch', 'mujoco', 'wandb', 'gymnasium', 'matplotlib'} & set(sys.modules)"
     )
-    begun = time.monotonic()
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert all(name in done.stdout for name in ("demo", "record", "train", "evaluate", "play", "report", "inspect", "doctor"))
-    assert time.monotonic() - begun < 5  # 0.15 s on an idle machine
 
 
 def test_the_package_runs_as_a_module() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from worldmodel.data.curation.expression import Expression
@@ -124,8 +122,6 @@ def test_an_unknown_name_is_told_with_the_nearest():
 
 
 def test_long_sums_end():
-    begun = time.monotonic()
     text = "length" + " * 99999999" * 150 + " > 0"
     assert Expression(text).holds(EPISODE)
     assert Expression(" or ".join(["length > 9"] * 100) + " or success").holds(EPISODE)
-    assert time.monotonic() - begun < 2
