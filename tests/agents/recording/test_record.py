@@ -15,6 +15,7 @@ import pytest
 from agents.evaluation.protocol import recording_seed
 from agents.experiment import load_experiment
 from agents.recording.record import RecordConfig, missing_episodes, play_recorded, record
+from tests.agents.recording.deadly import Deadly
 from tests.fakes import LineWorld
 from worldmodel.data import Dataset, VideoConfig
 from worldmodel.errors import ConfigError, DataError, MismatchError
@@ -200,28 +201,6 @@ def test_the_episodes_of_a_killed_worker_are_dealt_again(recorded: Dataset, tmp_
     again = Dataset.open(tmp_path / "data")
     assert [row.sha256 for row in again.episodes] == [row.sha256 for row in recorded.episodes]
     assert again.verify() == []
-
-
-class Deadly(LineWorld):
-    """Takes its process with it, at this step and so many times."""
-
-    def __init__(self, deaths: int, at: int, folder: Path) -> None:
-        super().__init__()
-        self.deaths, self.at, self.folder, self.steps = deaths, at, folder, 0
-
-    def step(self, action: np.ndarray):
-        self.steps += 1
-        if self.steps == self.at and any(self._takes(k) for k in range(self.deaths)):
-            os.kill(os.getpid(), signal.SIGKILL)
-        return super().step(action)
-
-    def _takes(self, death: int) -> bool:
-        """Whether this process dies that death: two that come to it at the same moment must not both."""
-        try:
-            (self.folder / f"death-{death}").touch(exist_ok=False)
-        except FileExistsError:
-            return False
-        return True
 
 
 def test_mistakes_are_named() -> None:

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from agents.recording.on_ray import RayCrew, import_ray, ray_crew
 from agents.recording.record import RecordConfig, missing_episodes, record
+from tests.agents.recording.deadly import Deadly
 from tests.fakes import LineWorld
 from worldmodel.data import Dataset
 from worldmodel.errors import ConfigError, MismatchError
@@ -22,21 +22,6 @@ from worldmodel.errors import ConfigError, MismatchError
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::ResourceWarning")]  # Ray leaves pipes to its children open
 
 CONFIG = RecordConfig(num_episodes=12, seed=3, workers=2, episodes_per_shard=4)
-
-
-class Deadly(LineWorld):
-    """Takes its process with it, at the third step, once."""
-
-    def __init__(self, folder: Path, deaths: int) -> None:
-        super().__init__()
-        self.folder, self.deaths, self.steps = folder, deaths, 0
-
-    def step(self, action: np.ndarray):
-        self.steps += 1
-        if self.steps == 3 and len(list(self.folder.glob("death-*"))) < self.deaths:
-            (self.folder / f"death-{os.getpid()}").touch()
-            os.kill(os.getpid(), signal.SIGKILL)
-        return super().step(action)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +49,7 @@ def test_actors_record_the_same_episodes_also_when_one_is_killed(
     crews: list[RayCrew], recorded: list[str], tmp_path: Path
 ) -> None:
     root = tmp_path / "data"
-    done = record(partial(Deadly, tmp_path, 1), CONFIG, root, crew=ray_crew())
+    done = record(partial(Deadly, deaths=1, at=3, folder=tmp_path), CONFIG, root, crew=ray_crew())
     dataset = Dataset.open(root)
     assert len(list(tmp_path.glob("death-*"))) == 1
     assert (done.num_new, done.num_actions) == (12, dataset.num_frames - 12)
