@@ -23,6 +23,8 @@ def require_observation(obs: Observation, sensors: Collection[str], spec: WorldS
             raise MismatchError(
                 f"the observation has no {key!r}, which the model reads; it has {', '.join(sorted(obs)) or 'nothing'}"
             )
+        if key not in spec.sensors:
+            raise MismatchError(f"the observation has {key!r}, which this robot was recorded without; leave it out")
         values, sensor = obs[key], spec.sensors[key]
         if not isinstance(values, Tensor):
             raise MismatchError(f"{key} is a {type(values).__name__}; expected a tensor: torch.from_numpy makes one")

@@ -115,6 +115,9 @@ class WorldSpec:
             if key not in other.sensors:
                 lines.append(f"sensor {key!r} is missing")
                 continue
+            if key not in self.sensors:
+                lines.append(f"sensor {key!r}: none expected, one got")
+                continue
             ours, theirs = self.sensors[key], other.sensors[key]
             for name in ("shape", "dtype", "kind", "names", "camera"):
                 if getattr(ours, name) != getattr(theirs, name):

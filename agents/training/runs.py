@@ -136,15 +136,16 @@ def load_run(directory: Path, device: torch.device | str = "cpu") -> Run:
 
 
 def sensors_of(run: Run, env: gymnasium.Env) -> tuple[str, ...]:
-    """The sensors of a run that an environment has; a model that was trained for it does without some."""
-    there = spec_of(env).sensors
-    optional = run.model.encoder.optional
-    return tuple(key for key in run.model.config.sensors if key in there or key not in optional)
+    """The sensors that the run's model, as the embodiment that it is now, reads of an environment.
+
+    One that this robot was recorded without is not read of it, though another's may have taught it to the model.
+    """
+    return tuple(key for key in _there(run, env) if key in run.model.spec.sensors)
 
 
 def require_fit(run: Run, env: gymnasium.Env) -> int:
     """Number of the run's embodiment that fits an environment; MismatchError naming every way in which the nearest does not."""
-    found, sensors = spec_of(env), sensors_of(run, env)
+    found, sensors = spec_of(env), _there(run, env)
     lines = [world.differences(found, tuple(key for key in sensors if key in world.sensors)) for world in run.worlds]
     # robots that do the same are told apart by their names, and by what they have of the sensors that may be missing
     lacking = [sum((key in world.sensors) != (key in sensors) for key in run.model.config.sensors) for world in run.worlds]
@@ -193,9 +194,9 @@ def build_agent(
     run's model is the embodiment of this environment from now on. `without`: sensors that have failed.
     """
     require_plans(run)
-    sensors, dead = failing(run, sensors_of(run, env), without)
     number = require_fit(run, env)
     run.model.embody(number)
+    sensors, dead = failing(run, sensors_of(run, env), without)
     recorded = run.recorded.actions if run.recorded is not None and number == 0 else None  # kept of the first embodiment alone
     recorded = run.heads.recorded(number) if run.heads is not None else recorded
     seconds = None
@@ -232,6 +233,12 @@ def build_cost(run: Run, cost: CostConfig, env: gymnasium.Env) -> Cost | Episode
     if run.heads is None:
         raise CheckpointError(f"{run.directory} has no heads yet, which cost.name=progress needs; finish its training first")
     return ProgressCost(run.heads.progress, cost.progress)
+
+
+def _there(run: Run, env: gymnasium.Env) -> tuple[str, ...]:
+    """The sensors of a run that an environment has; a model that was trained for it does without some."""
+    there, optional = spec_of(env).sensors, run.model.encoder.optional
+    return tuple(key for key in run.model.config.sensors if key in there or key not in optional)
 
 
 def _config(cls: type[strict.T], values: Mapping[str, Any], source: str) -> strict.T:

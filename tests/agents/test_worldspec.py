@@ -62,3 +62,11 @@ def test_actions_need_bounds() -> None:
 def test_what_an_action_is_called_and_where_its_budget_stands() -> None:
     assert [action_word(mode) for mode in ("sweep", "ee_delta", "step")] == ["sweep", "action", "action"]
     assert budget_of({"max_sweeps": 8}) == budget_of({"max_steps": 8, "robot": "arm"}) == 8 and budget_of({}) is None
+
+
+def test_a_sensor_that_one_of_two_lacks_is_a_difference_either_way() -> None:
+    both = spec_of(LineWorld())
+    seeing = WorldSpec.from_dict({**both.to_dict(), "sensors": {"pixels": both.to_dict()["sensors"]["pixels"]}})
+    assert both.differences(seeing, ("pixels", "state")) == ["sensor 'state' is missing"]
+    assert seeing.differences(both, ("pixels", "state")) == ["sensor 'state': none expected, one got"]
+    assert seeing.differences(both) == []

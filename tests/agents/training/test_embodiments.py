@@ -329,6 +329,15 @@ def test_robots_with_different_sensors_share_a_model(data: tuple[Path, Path], tm
         assert run.model.embodiment == number
         assert env.action_space.contains(first_action(agent, env))
 
+    # one that shows more than it was recorded with acts on what it was recorded with
+    more = type("Blind", (LineWorld,), {})(3, 6)
+    agent = build_agent(run, run.experiment().planner, run.experiment().cost, more)
+    assert run.model.embodiment == 1 and agent.sensors == ("pixels",)
+    assert more.action_space.contains(first_action(agent, more))
+    observation = {key: torch.from_numpy(value)[None, None] for key, value in more.reset(seed=5)[0].items()}
+    with pytest.raises(MismatchError, match="the observation has 'state', which this robot was recorded without; leave it out"):
+        run.model.encode(observation)
+
 
 def test_a_first_robot_that_sees_nothing_is_measured_without_pictures(data: tuple[Path, Path], tmp_path: Path) -> None:
     settings = RecordConfig(num_episodes=24, seed=7, workers=1, aimed=0.0, random=1.0, expert=0.0)
