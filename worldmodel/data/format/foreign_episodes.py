@@ -32,8 +32,9 @@ def foreign_stats(
             }
         except (AttributeError, ValueError, TypeError) as error:
             raise DataError(f"{root / STATS} is damaged: {one_line(error)}") from error
-    present = set(read_whole_episode_table(root, info["total_episodes"]).column_names)
-    held = [name for name in columns if all(f"stats/{name}/{statistic}" in present for statistic in STATISTICS)]
+    table = read_whole_episode_table(root, info["total_episodes"])
+    whole = {name for name in table.column_names if table.column(name).null_count == 0}
+    held = [name for name in columns if all(f"stats/{name}/{statistic}" in whole for statistic in STATISTICS)]
     return merged_stats(root, info["total_episodes"], {name: info["features"][name] for name in held}, chosen)
 
 
