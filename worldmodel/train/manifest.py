@@ -99,7 +99,7 @@ class Manifest:
 
     def to_json(self) -> str:
         """As strict JSON text, sealed by its digest."""
-        values = dataclasses.asdict(self)
+        values = json.loads(json.dumps(dataclasses.asdict(self), allow_nan=False))  # the digest is of what is read back
         return json.dumps(values | {DIGEST: digest_of(values)}, indent=2, allow_nan=False) + "\n"
 
     @classmethod

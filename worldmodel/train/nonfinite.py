@@ -54,6 +54,7 @@ def stop_on(
         "episode_index": window.episode_index.tolist(),
         "frame_index": window.frame_index.tolist(),
         "embodiment": window.embodiment,
+        "frame_skip": window.frame_skip,
         **({} if window.dataset is None else {"dataset": window.dataset.tolist()}),
     }
     if writes:
@@ -89,6 +90,7 @@ def replay(path: Path, model: nn.Module, objective: Any, *, bf16: bool = False) 
         tensors["frame_index"],
         facts["embodiment"],
         tensors.get("dataset"),
+        frame_skip=facts.get("frame_skip", 1),  # batches that were kept before it was have frames in a row
     )
     drawn, generator = parts["generator"], torch.Generator()
     generator.set_state(drawn["objective"])

@@ -18,6 +18,12 @@ def test_json_and_back_is_equal():
     assert Manifest.from_json(manifest.to_json(), "here") == manifest
 
 
+def test_the_digest_is_of_what_json_keeps():
+    spec = dataclasses.replace(a_manifest().spec, env_kwargs={"sizes": {2: 0.1, 10: 0.2}})
+    again = Manifest.from_json(dataclasses.replace(a_manifest(), spec=spec).to_json(), "here")
+    assert again.spec.env_kwargs == {"sizes": {"2": 0.1, "10": 0.2}}
+
+
 def spoil(path: list, value, sealed: bool = True):
     values = json.loads(a_manifest().to_json())
     stated = values.pop("digest")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
 import safetensors.torch
 import torch
 
-from worldmodel.train.nonfinite import stop_on
+from worldmodel.train.nonfinite import replay, stop_on
+from worldmodel.train.parallel import Learner
 from worldmodel.types import Window
 
 
@@ -29,3 +31,15 @@ def test_a_single_dataset_needs_no_number(tmp_path: Path) -> None:
     error = stop_on(window(None), 6, {"loss": float("inf")}, tmp_path)
     assert "the batch holds episodes 3, 8 and is kept" in str(error)
     assert "dataset" not in json.loads((tmp_path / "nonfinite/step-6.json").read_text())
+
+
+def test_frames_are_as_far_apart_as_they_were(tmp_path: Path) -> None:
+    model, kept = torch.nn.Linear(2, 1), dataclasses.replace(window(None), frame_skip=4)
+
+    def far(model, window, generator):
+        return model(window.observations["x"]).mean() * window.frame_skip, {}
+
+    generators = {"generator.objective": torch.Generator().get_state(), "generator.torch": torch.get_rng_state()}
+    stop_on(kept, 7, {"loss": float("nan")}, tmp_path, state=Learner(model, far).state_dict() | generators)
+    again = replay(tmp_path / "nonfinite/step-7.safetensors", torch.nn.Linear(2, 1), far)
+    assert again["loss"] == far(model, kept, None)[0].item()
