@@ -16,11 +16,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from agents.field_types import dataclasses_in, field_types, listed_dataclass, named_dataclass, type_name
-from agents.yaml_text import parse_yaml
+from agents.yaml_text import parse_yaml, to_yaml
 from worldmodel.errors import ConfigError
 
 T = TypeVar("T")
@@ -76,7 +75,7 @@ def dump(config: Any, path: Path) -> None:
     """Write a dataclass instance as YAML that `load` reads back."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".part")
-    temporary.write_text(yaml.safe_dump(to_plain(config), sort_keys=False, width=120), encoding="utf-8")
+    temporary.write_text(to_yaml(to_plain(config)), encoding="utf-8")
     temporary.replace(path)
 
 

@@ -54,5 +54,16 @@ def parse_yaml(text: str, source: str) -> Any:
         mark = error.problem_mark
         place = f" line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         raise ConfigError(f"{source}:{place} {error.problem or error.context}") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # the latter for `!!int abc`
         raise ConfigError(f"{source}: no YAML ({' '.join(str(error).split())})") from None
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes what the loader would take for something else than text, such as '08'."""
+
+    yaml_implicit_resolvers = _Loader.yaml_implicit_resolvers
+
+
+def to_yaml(values: Any) -> str:
+    """Plain values as a text that `parse_yaml` reads back."""
+    return yaml.dump(values, Dumper=_Dumper, sort_keys=False, width=120)
