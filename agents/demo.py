@@ -22,7 +22,7 @@ from agents.report.write import write_report
 from agents.training import stages
 from agents.training.folder import held, require_free
 from agents.training.measure import measure
-from agents.training.preflight import require_recording
+from agents.training.preflight import require_parent, require_recording
 from agents.training.recorded import RECORDED
 from agents.training.recordings import open_recordings
 from agents.training.runs import load_run
@@ -57,8 +57,10 @@ class Stage:
 
 def run(config: ExperimentConfig, run_dir: Path, make_env: MakeEnv, screen: Screen) -> int:
     """Run every stage that is not done yet, then show the scores, the time and the paths."""
-    require_free(run_dir)
+    require_free(run_dir, besides=("data",))  # recorded already, by `worldmodel record --out RUN/data`
     require_recording(config, make_env, **FILM_KWARGS)
+    if not stages.trained(config, run_dir / "data", run_dir):
+        require_parent(config)
     with held(run_dir):
         remember(config, run_dir)
         run_stages(pipeline(config, run_dir, make_env), run_dir, screen)

@@ -16,6 +16,8 @@ def require_file(name: str, path: Path) -> None:
     """Raise ConfigError, which names the flag, unless a file can be written there; its folders may still be to be made."""
     if path.is_dir():
         raise ConfigError(f"{name}: {path} is a folder; expected a file, such as {path / 'NAME'}")
+    if path.exists() and not path.is_file():
+        raise ConfigError(f"{name}: {path} is no file; expected one, which is replaced as a whole")
     require_folder(name, path.parent)
 
 

@@ -43,6 +43,16 @@ def require_players(names: Iterable[str], sensors: Sequence[str]) -> None:
                 raise ConfigError(unknown_name("sensor", sensor, sensors))
 
 
+def failed_sensors(name: str) -> list[str]:
+    """The sensors that an agent is to act without."""
+    return _parsed(name)[1]
+
+
+def costs_of(names: Iterable[str], usual: str) -> set[str]:
+    """The costs that planning agents among these go by; `usual` is that of one that names none."""
+    return {_parsed(name)[0] or usual for name in names if name not in (FLOOR, CEILING)}
+
+
 def _parsed(name: str) -> tuple[str, list[str]]:
     """An agent's own cost, empty where it has none, and its failed sensors. ConfigError for a name that no agent has."""
     told, *without = name.split("~")

@@ -23,9 +23,18 @@ from agents.sweep.schema import SweepConfig
 from agents.sweep.space import Trial, drawn_elsewhere, load_sweep, trial_with, trials_of
 from agents.sweep.summary import summarise
 from agents.sweep.trial import RESULT, Result, adopt, load_result, read_result, require_scored, run_trial
+from agents.training import stages
 from agents.training.beginning import require_same_beginning
 from agents.training.folder import held
-from agents.training.preflight import require_fit, require_parent, require_parts, require_settings, scored_world
+from agents.training.preflight import (
+    LABELS,
+    require_cost,
+    require_fit,
+    require_parent,
+    require_parts,
+    require_settings,
+    scored_world,
+)
 from agents.training.sources import Part, Sources, fingerprint_of, parts_of, robots_of
 from worldmodel.errors import CheckpointError, ConfigError, WorldModelError
 from worldmodel.types import WorldSpec
@@ -46,7 +55,7 @@ def run(path: Path, data: Sources, out: Path | None, words: Sequence[str], make_
     parts = learned_from(trials, data)
     results = {trial.name: finished(trial, out / trial.name, parts[trial.name].fingerprint) for trial in trials}
     waiting = [trial for trial in trials if results[trial.name] is None]
-    require_runnable(waiting, parts, make_env)
+    require_runnable(waiting, parts, data, out, make_env)
     screen.say(f"{sweep.name}: {len(trials)} trials, {len(trials) - len(waiting)} finished already")
     if len(trials) == 1 and (found := results[trials[0].name]) is not None:
         summarise(found, trials[0].experiment, out / trials[0].name)
@@ -113,7 +122,9 @@ def learned_from(trials: Sequence[Trial], data: Sources) -> dict[str, Learned]:
     return found
 
 
-def require_runnable(trials: Sequence[Trial], learned: Mapping[str, Learned], make_env: MakeEnv) -> None:
+def require_runnable(
+    trials: Sequence[Trial], learned: Mapping[str, Learned], data: Sources, out: Path, make_env: MakeEnv
+) -> None:
     """Raise ConfigError, which names the trial, for one that could not be trained or scored here: before the first begins."""
     worlds: dict[str, WorldSpec] = {}
     for trial in trials:
@@ -121,8 +132,11 @@ def require_runnable(trials: Sequence[Trial], learned: Mapping[str, Learned], ma
         key = json.dumps([dataclasses.asdict(config.env), config.evaluate.env_overrides()])
         try:
             require_settings(config)
-            require_parent(config)
+            if not stages.trained(config, data, out / trial.name):
+                require_parent(config)
             require_parts(config, parts)
+            labelled = all(set(part.dataset.label_names) >= LABELS for part in parts)
+            require_cost(config, labelled, "the dataset")
             if key not in worlds:
                 worlds[key] = scored_world(config, make_env)
             require_fit(config, [part.dataset.spec for part in parts], worlds[key])

@@ -7,7 +7,7 @@ with held(run_dir):
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,14 +24,17 @@ SIGNS = (MANIFEST, METRICS, "config.yaml", str(LOCK))
 """Files by which the folder of an earlier run is known, besides a training state."""
 
 
-def require_free(run_dir: Path) -> None:
-    """Raise ConfigError unless a run can be in this folder: there is none yet, it is empty, or an earlier run is in it."""
+def require_free(run_dir: Path, besides: Collection[str] = ()) -> None:
+    """Raise ConfigError unless a run can be in this folder: there is none yet, it is empty, or an earlier run is in it.
+
+    What has a name of `besides` may be in it too.
+    """
     if run_dir.exists() and not run_dir.is_dir():
         raise ConfigError(f"{run_dir} is a file; expected a folder for the run")
     if (run_dir / INFO).exists():
         raise ConfigError(f"{run_dir} holds a dataset; choose another folder for the run")
     if run_dir.is_dir() and not has_state(run_dir) and not any((run_dir / name).exists() for name in SIGNS):
-        others = sorted(path.name for path in run_dir.iterdir())
+        others = sorted(path.name for path in run_dir.iterdir() if path.name not in besides)
         if others:
             named = ", ".join(others[:3]) + (", ..." if len(others) > 3 else "")
             raise ConfigError(f"{run_dir} holds other files ({named}); choose an empty folder for the run")

@@ -15,7 +15,7 @@ import torch
 from agents.evaluation.protocol import recording_seed
 from agents.experiment import ExperimentConfig
 from agents.inspect import MakeEnv
-from agents.players import require_players
+from agents.players import costs_of, failed_sensors, require_players
 from agents.training.sources import Part, Sources, parts_of, require_one_model, robots_of, worlds_of
 from agents.worldspec import budget_of, spec_of
 from worldmodel.data.loading.index import Split, WindowIndex
@@ -52,19 +52,25 @@ def require_recording(config: ExperimentConfig, make_env: MakeEnv, **kwargs: Any
     The world is made as it is recorded, and as it is evaluated, with `kwargs` besides its own.
     """
     require_settings(config)
-    require_parent(config)
+    if not config.objective.plans:
+        raise ConfigError(
+            "objective: nobody can plan with what it learns; pretrain with 'worldmodel record' and 'worldmodel train'"
+        )
+    labelled = set(config.record.labels) >= LABELS
+    require_cost(config, labelled, "record.labels")
     env = make_env(config.env)
     try:
         spec = spec_of(env)
     finally:
         env.close()
     build(config, [spec])
+    require_failing(config, [spec])
     require_fit(config, [spec], scored_world(config, make_env, **kwargs))
     budget, count = budget_of(spec.env_kwargs), config.record.num_episodes
     if isinstance(budget, int):  # else the world's own affair
         seeds = np.array([recording_seed(config.record.seed, number) for number in range(count)], np.int64)
         longest = np.full(count, budget + 1, np.int64)
-        require_windows(config, [Episodes("what will be recorded", longest, seeds, set(config.record.labels) >= LABELS)])
+        require_windows(config, [Episodes("what will be recorded", longest, seeds, labelled)])
 
 
 def require_parts(config: ExperimentConfig, parts: Sequence[Part]) -> None:
@@ -72,6 +78,30 @@ def require_parts(config: ExperimentConfig, parts: Sequence[Part]) -> None:
     require_one_model(parts, config)
     require_windows(config, [Episodes.of(part) for part in parts])
     build(config, worlds_of(parts))
+    require_failing(config, worlds_of(parts))
+
+
+def require_failing(config: ExperimentConfig, worlds: Sequence[WorldSpec]) -> None:
+    """Raise ConfigError for an agent of the evaluation that is to act without a sensor that the model was never without."""
+    if _does_without(config):
+        return
+    cameras = {key for world in worlds for key, sensor in world.sensors.items() if sensor.kind == "image"}
+    for name in config.evaluate.agents:
+        for sensor in failed_sensors(name):
+            if sensor not in cameras:
+                raise ConfigError(
+                    f"evaluate.agents: {name} cannot act without {sensor!r}, which the model is never without in training; set "
+                    "model.encoder.sensor_dropout above 0, with another sensor besides"
+                )
+
+
+def require_cost(config: ExperimentConfig, labelled: bool, where: str) -> None:
+    """Raise ConfigError for a cost that reads a head, where there are no labels to fit it on; `where` says who has none."""
+    if not labelled and "progress" in costs_of(config.evaluate.agents, config.cost.name):
+        raise ConfigError(
+            f"cost.name=progress needs heads, which are fitted on the labels {' and '.join(sorted(LABELS))}, and {where} has "
+            "not both; plan with cost.name=goal"
+        )
 
 
 def require_settings(config: ExperimentConfig) -> None:
@@ -205,8 +235,12 @@ def unfit(config: ExperimentConfig, recorded: Sequence[WorldSpec], found: WorldS
 
 def _lacking(config: ExperimentConfig, spec: WorldSpec) -> list[str]:
     """Sensors that a world lacks and that the model can do without, as it learns to."""
-    optional = config.model.encoder.sensor_dropout > 0
-    return [key for key in config.model.sensors if key not in spec.sensors] if optional else []
+    return [key for key in config.model.sensors if key not in spec.sensors] if _does_without(config) else []
+
+
+def _does_without(config: ExperimentConfig) -> bool:
+    """Whether the model learns to do without some of its sensors."""
+    return config.model.encoder.sensor_dropout > 0 and len(config.model.sensors) > 1
 
 
 def _windows(config: ExperimentConfig, episodes: Episodes, setting: str, num_frames: int, split: Split) -> WindowIndex:

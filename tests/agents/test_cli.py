@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from agents import arguments, cli, parsing
+from agents import arguments, cli, commands, parsing
 from agents.console import Screen
 from worldmodel.errors import ConfigError, DataError
 
@@ -203,3 +203,12 @@ def test_a_terminal_without_utf_8_lacks_a_character_and_no_line(monkeypatch: pyt
     monkeypatch.setattr(cli, "run", lambda _: Screen().say("an arm, 3 × 4 cm") or 0)
     assert cli.main(["doctor"]) == 0
     assert written.getvalue() == b"an arm, 3 ? 4 cm\n"
+
+
+def test_a_film_that_goes_elsewhere_needs_no_place_in_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(commands, "require_folder", lambda name, folder: asked.append(name))
+    commands.require_outputs(arguments.Play(tmp_path, video=tmp_path / "a.mp4"))
+    assert asked == []
+    commands.require_outputs(arguments.Play(tmp_path))
+    assert asked == ["--run"]

@@ -17,7 +17,7 @@ from agents.evaluation.evaluate import EvalConfig
 from agents.experiment import DataConfig, EnvConfig, ExperimentConfig
 from agents.film import FILM_KWARGS
 from tests.fakes import LineWorld
-from worldmodel.errors import ConfigError
+from worldmodel.errors import CheckpointError, ConfigError
 
 
 class Pipeline:
@@ -134,6 +134,26 @@ def test_what_cannot_follow_is_told_before_anything_is_recorded(tmp_path: Path) 
     with pytest.raises(ConfigError, match=r"a grid of 8 by a stem stride"):  # a picture of 8 pixels
         demo.run(ExperimentConfig(), tmp_path / "run", make_env, Screen(io.StringIO()))
     assert not (tmp_path / "run").exists()
+    (tmp_path / "data").mkdir()  # what was recorded into it is welcome
+    with pytest.raises(ConfigError, match=r"a grid of 8 by a stem stride"):
+        demo.run(ExperimentConfig(), tmp_path, make_env, Screen(io.StringIO()))
     (tmp_path / "letters.txt").touch()
     with pytest.raises(ConfigError, match=r"holds other files \(letters.txt\)"):
         demo.run(ExperimentConfig(), tmp_path, no_env, Screen(io.StringIO()))
+
+
+def test_a_run_to_begin_from_is_asked_for_until_training_is_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Going(Exception):
+        """It goes on."""
+
+    def go(*given: object) -> None:
+        raise Going
+
+    monkeypatch.setattr(demo, "require_recording", lambda *given, **named: None)
+    monkeypatch.setattr(demo, "run_stages", go)
+    config = dataclasses.replace(ExperimentConfig(), train=dataclasses.replace(ExperimentConfig().train, init_from="nowhere"))
+    with pytest.raises(CheckpointError, match=r"train\.init_from: no such folder: nowhere"):
+        demo.run(config, tmp_path, no_env, Screen(io.StringIO()))
+    monkeypatch.setattr(demo.stages, "trained", lambda *given: True)
+    with pytest.raises(Going):
+        demo.run(config, tmp_path, no_env, Screen(io.StringIO()))

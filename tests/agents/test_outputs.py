@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import tempfile
 from pathlib import Path
 
@@ -26,6 +27,9 @@ def test_places_that_will_not_do_are_told_by_their_flag(tmp_path: Path, monkeypa
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match=r"^--json: .* is a folder; expected a file, such as .*/NAME$"):
         require_file("--json", tmp_path)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ConfigError, match=r"^--json: .*/pipe is no file; expected one, which is replaced as a whole$"):
+        require_file("--json", tmp_path / "pipe")
     with pytest.raises(ConfigError, match=r"^--video: .*/file is a file; expected a folder$"):
         require_file("--video", tmp_path / "file" / "x" / "a.mp4")
     with pytest.raises(ConfigError, match=r"^--out: .*/file is a file; expected a folder$"):

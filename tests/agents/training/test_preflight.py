@@ -55,7 +55,8 @@ def changed(section: str, **values: Any) -> ExperimentConfig:
 
 def test_an_experiment_that_will_do_is_told_nothing(data: Path) -> None:
     assert ready(config(), data) == []
-    assert ready(changed("evaluate", agents=("worldmodel:goal~state", "random")), data) == []
+    tolerant = dataclasses.replace(with_dropout(0.2), evaluate=EvalConfig(agents=("worldmodel:goal~state", "random")))
+    assert ready(tolerant, data) == []
     # the longest windows that there are: an episode has a frame more than actions
     assert ready(changed("train", num_frames=ACTIONS + 1), data) == []
     assert ready(changed("heads", max_steps_ahead=ACTIONS), data) == []
@@ -138,6 +139,16 @@ def test_a_run_to_begin_from_is_there(tmp_path: Path) -> None:
         require_parent(nowhere)
 
 
+def test_a_failed_camera_is_black_and_another_sensor_is_missed_alone(data: Path) -> None:
+    assert ready(changed("evaluate", agents=("worldmodel~pixels",)), data) == []
+    with pytest.raises(ConfigError, match="worldmodel~state cannot act without 'state', which the model is never without"):
+        ready(changed("evaluate", agents=("worldmodel", "worldmodel~state")), data)
+    usual = with_dropout(0.2).model
+    alone = dataclasses.replace(usual, sensors=("state",), encoder=dataclasses.replace(usual.encoder, output="vector"))
+    (line,) = ready(dataclasses.replace(with_dropout(0.2), model=alone), data, made(BlindLine))
+    assert line.startswith("warning: evaluate will refuse") and line.endswith("sensor 'state' is missing")
+
+
 class BlindLine(LineWorld):
     """Shows no state."""
 
@@ -218,7 +229,14 @@ class ToldLine(LineWorld):
         ("data", {"val_fraction": 1e-9}, DataError, "in the val split: 0 of 24 episodes .*; change data.val_fraction"),
         ("heads", {"max_steps_ahead": ACTIONS + 1}, DataError, "lower heads.max_steps_ahead"),
         ("model", {"sensors": ("pixels", "touch")}, ConfigError, "model: unknown sensor 'touch'"),
-        ("train", {"init_from": "nowhere"}, CheckpointError, "train.init_from: no such folder"),
+        (
+            "evaluate",
+            {"agents": ("worldmodel~state",)},
+            ConfigError,
+            "worldmodel~state cannot act without 'state'",
+        ),
+        ("record", {"labels": ("status",)}, ConfigError, "record.labels has not both; plan with cost.name=goal"),
+        ("objective", {"prediction_coef": 0.0, "rollout_coef": 0.0, "masked_coef": 1.0}, ConfigError, "nobody can plan with"),
         ("evaluate", {"agents": ("wordlmodel",)}, ConfigError, "evaluate.agents: unknown agent 'wordlmodel'"),
     ],
 )
