@@ -84,7 +84,7 @@ def require_outputs(command: arguments.Command) -> None:
             is_folder = name == "out" and not isinstance(command, arguments.Curate)
             (require_folder if is_folder else require_file)(f"--{name}", place)
     run = getattr(command, "run", None)
-    elsewhere = isinstance(command, arguments.Play) and command.video is not None  # nothing is written into the run then
+    elsewhere = isinstance(command, arguments.Play) and command.video is not None  # the run is only read then, W&B apart
     if run is not None and run.exists() and not elsewhere:  # where there is none its reader says so
         require_folder("--run", run)
 

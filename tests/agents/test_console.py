@@ -10,6 +10,16 @@ import pytest
 from agents.console import LineProgress, Screen, format_fields, format_seconds
 
 
+SCORE = {
+    "n": 60,
+    "success": {"rate": 0.95, "low": 0.8630, "high": 0.9829},
+    "objects_cleared": 0.981,
+    "dropped": 0.005,
+    "plan_ms": {"p50": 212.4, "p95": 340.0},
+}
+"""Of an agent, as `evaluate` keeps it."""
+
+
 class Clock:
     now = 0.0
 
@@ -58,14 +68,7 @@ def test_fields() -> None:
 
 def test_the_score_table_is_whole_in_a_log() -> None:
     file = io.StringIO()
-    score = {
-        "n": 60,
-        "success": {"rate": 0.95, "low": 0.8630, "high": 0.9829},
-        "objects_cleared": 0.981,
-        "dropped": 0.005,
-        "plan_ms": {"p50": 212.4, "p95": 340.0},
-    }
-    agents = {"random": score, "worldmodel:progress": score, "expert": score}
+    agents = {"random": SCORE, "worldmodel:progress": SCORE, "expert": SCORE}
     Screen(file).scores({"protocol": {"hash": "abc"}, "agents": agents})
     text = file.getvalue()
     assert "protocol abc" in text
@@ -78,15 +81,8 @@ def narrow_scores(monkeypatch: pytest.MonkeyPatch, width: int, *names: str) -> l
     """The lines of a score table on a terminal of so many columns, without its colours."""
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", str(width))
-    score = {
-        "n": 60,
-        "success": {"rate": 0.95, "low": 0.8630, "high": 0.9829},
-        "objects_cleared": 0.981,
-        "dropped": 0.005,
-        "plan_ms": {"p50": 212.4, "p95": 340.0},
-    }
     file = io.StringIO()
-    Screen(file).scores({"protocol": {"hash": "5e57a2793c46"}, "agents": dict.fromkeys(names, score)})
+    Screen(file).scores({"protocol": {"hash": "5e57a2793c46"}, "agents": dict.fromkeys(names, SCORE)})
     lines = [line.rstrip() for line in re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", file.getvalue()).splitlines()]
     assert max(map(len, lines)) <= width and not any("…" in line for line in lines)
     return lines
