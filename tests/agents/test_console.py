@@ -9,7 +9,6 @@ import pytest
 
 from agents.console import LineProgress, Screen, format_fields, format_seconds
 
-
 SCORE = {
     "n": 60,
     "success": {"rate": 0.95, "low": 0.8630, "high": 0.9829},
